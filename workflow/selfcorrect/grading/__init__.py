@@ -1,0 +1,1 @@
+"""Grading: from the text of an attempt to a verdict."""

@@ -1,0 +1,120 @@
+"""What a result depended on, kept beside it: spec, seed, versions, commit, device, time."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from selfcorrect import files
+from selfcorrect.spec import Strict
+
+PACKAGES = ("torch", "transformers", "trl", "tokenizers", "numpy", "pandas", "scipy", "snakemake")
+SIDECAR = "provenance.json"
+
+
+class Stopwatch:
+    """Notes when a job began."""
+
+    def __init__(self) -> None:
+        self.began = datetime.now(UTC)
+        self._clock = time.monotonic()
+
+    def seconds(self) -> float:
+        """Seconds since then."""
+        return round(time.monotonic() - self._clock, 2)
+
+
+def describe(job: Strict, watch: Stopwatch, **more: Any) -> dict[str, Any]:
+    """The record of a job; ``more`` is what only the job knows (inputs, counts)."""
+    return {
+        "job": type(job).__name__,
+        "spec": job.model_dump(mode="json"),
+        "started": watch.began.isoformat(timespec="seconds"),
+        "seconds": watch.seconds(),
+        **environment(),
+        **more,
+    }
+
+
+@lru_cache(maxsize=1)
+def environment() -> dict[str, Any]:
+    """Versions, commit and machine."""
+    return {
+        "commit": commit(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "device": _processor(),
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+    }
+
+
+def commit() -> str | None:
+    """The commit that ran, with ``+changes`` where tracked files differ; None outside git."""
+    here = Path(__file__).parent
+    try:
+        head = _git(here, "rev-parse", "HEAD")
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+changes" if changed else "")
+
+
+def write_beside(path: Path, record: dict[str, Any]) -> None:
+    """Write the record of a file as ``<file>.provenance.json``."""
+    files.write_json(path.with_name(f"{path.name}.{SIDECAR}"), record)
+
+
+def seal(folder: Path, record: dict[str, Any]) -> None:
+    """Write a folder's record into it, with the checksum of every other file."""
+    sums = files.checksums(folder)
+    text = json.dumps({**record, "sha256": sums}, indent=2, ensure_ascii=False)
+    (folder / SIDECAR).write_text(text + "\n")
+
+
+def check(folder: Path) -> None:
+    """Compare a sealed folder's files with their checksums; a folder without a seal passes.
+
+    Raises:
+        FileProblem: a file is missing, truncated or changed; the message names it.
+    """
+    record = folder / SIDECAR
+    if not record.is_file():
+        return
+    for name, digest in files.read_json(record).get("sha256", {}).items():
+        file = folder / name
+        if not file.is_file():
+            raise files.damaged(file, "it is missing")
+        if files.sha256(file) != digest:
+            raise files.damaged(file, f"its checksum differs from the one in {record}")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,64 @@
+"""The nouns: problems, attempts, traces and verdicts. Imports nothing of the package."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What grading an attempt found. Only ``RIGHT`` is worth a reward."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNPARSED = "unparsed"  # ended by itself, but holds no answer that can be read
+    TRUNCATED = "truncated"  # ran into the token limit: not the same as wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A task's item: ``question`` is what the model is shown, ``answer`` the gold answer."""
+
+    id: str
+    question: str
+    answer: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """A verdict with the answer that was read off the attempt (None where there was none)."""
+
+    verdict: Verdict
+    answer: str | None
+
+    @property
+    def reward(self) -> float:
+        """The paper's binary reward r(y, y*)."""
+        return float(self.verdict is Verdict.RIGHT)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One turn: what the model read since its last attempt, and what it wrote.
+
+    ``prompt`` are the tokens between the end of the previous attempt and the start of this one
+    (the whole first-turn prompt for turn 1, the rendered instruction later). ``tokens`` are the
+    completion up to and with EOS; ``logprobs`` belongs to them one by one, at the sampling
+    temperature. ``given`` marks an attempt that was handed to the model, not sampled from it.
+    """
+
+    prompt: Sequence[int]
+    tokens: Sequence[int]
+    logprobs: Sequence[float]
+    text: str
+    truncated: bool
+    given: bool = False
+
+
+@dataclass(slots=True)
+class Trace:
+    """A problem with its attempts in order: (x, y1, p1, y2, ...)."""
+
+    problem: Problem
+    sample: int
+    attempts: list[Attempt] = field(default_factory=list)

@@ -1,0 +1,231 @@
+"""The `carry` testbed: long addition in which carries cascade through columns that sum to nine.
+
+Two numbers of n digits (n is the level), zero-padded to a fixed width W, are added; the answer
+has W + 1 digits, most significant first. The corpus is written by solvers of different care, so
+that a model pretrained on it makes systematic mistakes at its first attempt, holds the knowledge
+to repair them, and mostly does not use it.
+
+All arithmetic is vectorised over N problems. Digits are stored least significant first: ``a`` and
+``b`` are [N, W], sums and attempts [N, W + 1].
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selfcorrect import prompts, seeds
+from selfcorrect.grading import digits
+from selfcorrect.records import Grade, Problem
+from selfcorrect.spec import CarryCorpus, CarryProblems, Revisions
+from selfcorrect.tasks.task import Document, Split
+
+Digits = NDArray[np.int64]
+
+
+class Carry:
+    """The task; give it a corpus and it is also a testbed."""
+
+    prompts = prompts.CARRY
+    grader = digits.VERSION
+
+    def __init__(self, data: CarryProblems, corpus: CarryCorpus | None = None) -> None:
+        self.data = data
+        self.corpus = corpus
+
+    # --- problems -----------------------------------------------------------------------------
+
+    def problems(self, split: Split) -> Sequence[Problem]:
+        """The problems of a split: drawn once from ``data.seed``, without repetition."""
+        a, b = self._splits[split]
+        levels = self._levels_of(a, b)
+        answers = text(exact_sum(a, b))
+        return [
+            Problem(f"{left}+{right}", f"{left}+{right}", answer, str(level))
+            for left, right, answer, level in zip(text(a), text(b), answers, levels, strict=True)
+        ]
+
+    def grade(self, problem: Problem, text: str, truncated: bool) -> Grade:
+        """Right if the digits are the sum's, leading zeros included."""
+        return digits.grade(text, problem.answer, truncated)
+
+    @cached_property
+    def _splits(self) -> dict[Split, tuple[Digits, Digits]]:
+        sizes: dict[Split, int] = {
+            "test": self.data.test,
+            "validation": self.data.validation,
+            "train": self.data.train,
+        }
+        rng = seeds.generator(self.data.seed, "carry", "problems")
+        wanted = sum(sizes.values())
+        a, b = self._draw(rng, 2 * wanted)
+        _, first = np.unique(self._codes(a, b), return_index=True)
+        while len(first) < wanted:
+            more = self._draw(rng, wanted)
+            a, b = np.concatenate([a, more[0]]), np.concatenate([b, more[1]])
+            _, first = np.unique(self._codes(a, b), return_index=True)
+        keep = np.sort(first)[:wanted]  # in the order drawn: np.unique sorts by value
+        bounds = np.cumsum(list(sizes.values()))[:-1]
+        parts = np.split(keep, bounds)
+        return {split: (a[part], b[part]) for split, part in zip(sizes, parts, strict=True)}
+
+    def _draw(self, rng: np.random.Generator, count: int) -> tuple[Digits, Digits]:
+        """Random problems: the level first, then column by column (may repeat)."""
+        width, shape = self.data.width, (count, self.data.width)
+        level = rng.choice(np.array(self.data.levels), count)
+        leading = np.arange(width) == level[:, None] - 1
+        nine = rng.random(shape) < self.data.nine_probability
+        a, b = rng.integers(0, 10, shape), rng.integers(0, 10, shape)
+        # A leading digit is not zero, in either number: in a nine-column a is 1 ... 8.
+        a = np.where(leading, np.where(nine, rng.integers(1, 9, shape), rng.integers(1, 10, shape)), a)
+        b = np.where(nine, 9 - a, np.where(leading, rng.integers(1, 10, shape), b))
+        used = np.arange(width) < level[:, None]
+        return a * used, b * used
+
+    def _codes(self, a: Digits, b: Digits) -> NDArray[np.object_] | Digits:
+        """One number per problem, for telling problems apart (exact up to 9 digits each)."""
+        powers = 10 ** np.arange(self.data.width)
+        if self.data.width <= 9:
+            return (a @ powers) * 10**self.data.width + b @ powers
+        return np.array([f"{x}+{y}" for x, y in zip(a @ powers, b @ powers, strict=True)])
+
+    def _levels_of(self, a: Digits, b: Digits) -> Digits:
+        return self.data.width - np.argmax((a > 0)[:, ::-1], axis=1)
+
+    # --- corpus -------------------------------------------------------------------------------
+
+    def alphabet(self) -> Sequence[str]:
+        """The pieces that questions and attempts are made of."""
+        return [*"0123456789", "+"]
+
+    def documents(self, rng: np.random.Generator, count: int) -> Iterator[Document]:
+        """Documents of the corpus mixture, about problems of neither validation nor test."""
+        corpus = self.corpus
+        assert corpus is not None, "a corpus is needed to write documents"
+        a, b = self._draw(rng, count + count // 10 + 100)
+        fresh = ~np.isin(self._codes(a, b), self._held_out)
+        a, b = a[fresh][:count], b[fresh][:count]
+
+        several = rng.random(count) >= corpus.single
+        longer = several & (rng.random(count) < corpus.longer)
+        attempts = np.where(longer, corpus.max_attempts, np.where(several, 2, 1))
+        refined = several & (rng.random(count) < corpus.refined)
+
+        first = hasty_sum(a, b)
+        repaired = rng.random(count) < corpus.first.repaired
+        first = np.where(repaired[:, None], repair(a, b, first), first)
+        slips = several & (rng.random(count) < corpus.slip)
+        first = np.where(slips[:, None], slip(first, rng), first)
+
+        written = [first]
+        for _ in range(corpus.max_attempts - 1):
+            corrected = self._revise(a, b, written[-1], corpus.revise, rng)
+            refinement = self._revise(a, b, written[-1], corpus.refine, rng)
+            written.append(np.where(refined[:, None], refinement, corrected))
+
+        questions = [f"{x}+{y}" for x, y in zip(text(a), text(b), strict=True)]
+        texts = [text(attempt) for attempt in written]
+        for i in range(count):
+            yield Document(
+                question=questions[i],
+                attempts=tuple(column[i] for column in texts[: attempts[i]]),
+                instruction="refinement" if refined[i] else "correction",
+            )
+
+    @cached_property
+    def _held_out(self) -> NDArray[np.object_] | Digits:
+        return np.concatenate(
+            [self._codes(*self._splits["validation"]), self._codes(*self._splits["test"])]
+        )
+
+    def _revise(
+        self, a: Digits, b: Digits, attempt: Digits, mixture: Revisions, rng: np.random.Generator
+    ) -> Digits:
+        """Each attempt rewritten by one of the mixture's revisers."""
+        assert self.corpus is not None
+        revisers = [
+            attempt,
+            repair(a, b, attempt),
+            repair_over_eagerly(a, b, attempt),
+            rewrite_carelessly(a, b, attempt, self.corpus.careless_from),
+        ]
+        shares = [mixture.copied, mixture.repair, mixture.over_eager, mixture.careless]
+        who = rng.choice(len(revisers), size=len(attempt), p=np.array(shares) / sum(shares))
+        return np.stack(revisers)[who, np.arange(len(attempt))]
+
+
+# --- solvers ----------------------------------------------------------------------------------
+
+
+def column_sums(a: Digits, b: Digits) -> Digits:
+    """The two digits of each column added, and an empty column for the last carry: [N, W + 1]."""
+    return np.pad(a + b, ((0, 0), (0, 1)))
+
+
+def with_carries(sums: Digits, out: NDArray[np.bool_]) -> Digits:
+    """The digits written if each column with ``out`` passes a carry to the next: [N, W + 1]."""
+    into = np.zeros_like(sums)
+    into[:, 1:] = out[:, :-1]
+    return (sums + into) % 10
+
+
+def exact_sum(a: Digits, b: Digits) -> Digits:
+    """The right answer."""
+    sums = column_sums(a, b)
+    out = np.zeros(sums.shape, dtype=bool)
+    carry = np.zeros(len(a), dtype=np.int64)
+    for column in range(sums.shape[1]):
+        out[:, column] = sums[:, column] + carry >= 10
+        carry = out[:, column].astype(np.int64)
+    return with_carries(sums, out)
+
+
+def hasty_sum(a: Digits, b: Digits) -> Digits:
+    """A column passes a carry on only if its own two digits reach ten: cascades are lost."""
+    sums = column_sums(a, b)
+    return with_carries(sums, sums >= 10)
+
+
+def carries_written(sums: Digits, attempt: Digits) -> Digits:
+    """The carry that each column of an attempt took in, as it can be read off its digit."""
+    return ((attempt - sums) % 10 == 1).astype(np.int64)
+
+
+def repair(a: Digits, b: Digits, attempt: Digits) -> Digits:
+    """Propagate the carries written in an attempt one column further; never harms a right sum."""
+    sums = column_sums(a, b)
+    return with_carries(sums, sums + carries_written(sums, attempt) >= 10)
+
+
+def repair_over_eagerly(a: Digits, b: Digits, attempt: Digits) -> Digits:
+    """A repair step that believes the most significant nine-column always passes a carry on."""
+    sums = column_sums(a, b)
+    nine = sums == 9
+    leading = nine & (np.cumsum(nine[:, ::-1], axis=1)[:, ::-1] == 1)
+    return with_carries(sums, leading | (sums + carries_written(sums, attempt) >= 10))
+
+
+def rewrite_carelessly(a: Digits, b: Digits, attempt: Digits, careless_from: int) -> Digits:
+    """Copy an attempt, dropping the carry into the tens if the first number's units are high."""
+    tens = (a + b)[:, 1] % 10
+    errs = (a[:, 0] >= careless_from) & (a[:, 0] + b[:, 0] >= 10)
+    rewritten = attempt.copy()
+    rewritten[:, 1] = np.where(errs, tens, attempt[:, 1])
+    return rewritten
+
+
+def slip(attempt: Digits, rng: np.random.Generator) -> Digits:
+    """One digit of each attempt replaced by another."""
+    rows = np.arange(len(attempt))
+    column = rng.integers(0, attempt.shape[1], len(attempt))
+    slipped = attempt.copy()
+    slipped[rows, column] = (slipped[rows, column] + rng.integers(1, 10, len(attempt))) % 10
+    return slipped
+
+
+def text(numbers: Digits) -> list[str]:
+    """Digit arrays as text, most significant digit first."""
+    letters = np.ascontiguousarray(numbers[:, ::-1]).astype("<U1")
+    joined: list[str] = letters.view(f"<U{numbers.shape[1]}").ravel().tolist()
+    return joined

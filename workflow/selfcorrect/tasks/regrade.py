@@ -1,0 +1,59 @@
+"""Grading a whole trace file: every attempt with its verdict, as a table for analysis."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfcorrect import files
+from selfcorrect.records import Problem
+from selfcorrect.tasks.task import Task
+from selfcorrect.tracefile import read_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def grades_table(task: Task, attempts: Path, problems: Mapping[str, Problem]) -> "pa.Table":
+    """Grade the attempts of a trace file.
+
+    Returns:
+        One row an attempt: problem, level, decoding, sample, turn, text, answer, gold, tokens
+        (their number), truncated, verdict.
+
+    Raises:
+        FileProblem: the file is damaged or speaks of a problem the task does not have.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = ["problem", "decoding", "sample", "turn", "tokens", "text", "truncated"]
+    table = read_table(attempts, columns)
+    ids = table["problem"].to_pylist()
+    unknown = set(ids) - problems.keys()
+    if unknown:
+        raise files.FileProblem(
+            f"{attempts}: problem {min(unknown)!r} is not in the task's data; "
+            "delete the file and run again"
+        )
+    of = [problems[id_] for id_ in ids]
+    grades = [
+        task.grade(problem, text, truncated)
+        for problem, text, truncated in zip(
+            of, table["text"].to_pylist(), table["truncated"].to_pylist(), strict=True
+        )
+    ]
+    return pa.table(
+        {
+            "problem": table["problem"],
+            "level": [problem.level for problem in of],
+            "decoding": table["decoding"],
+            "sample": table["sample"],
+            "turn": table["turn"],
+            "text": table["text"],
+            "answer": pa.array([grade.answer for grade in grades], pa.string()),
+            "gold": [problem.answer for problem in of],
+            "tokens": pc.list_value_length(table["tokens"]),
+            "truncated": table["truncated"],
+            "verdict": [grade.verdict.value for grade in grades],
+        }
+    )

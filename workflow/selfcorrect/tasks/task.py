@@ -1,0 +1,53 @@
+"""What a task must offer, and what a testbed offers on top."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from selfcorrect.prompts import Instruction, Prompts
+from selfcorrect.records import Attempt, Grade, Problem
+
+Split = Literal["train", "validation", "test"]
+
+
+class Task(Protocol):
+    """Problems with their texts and their verdicts."""
+
+    prompts: Prompts
+    grader: str  # its version
+
+    def problems(self, split: Split) -> Sequence[Problem]:
+        """All problems of a split, always in the same order; no problem is in two splits."""
+        ...
+
+    def grade(self, problem: Problem, text: str, truncated: bool) -> Grade:
+        """The verdict on an attempt; a gold answer's is ``right``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A pretraining document: a question, attempts at it, and what is said between them."""
+
+    question: str
+    attempts: tuple[str, ...]
+    instruction: Instruction
+
+
+class Testbed(Task, Protocol):
+    """A task that can also write the corpus its tiny base model is pretrained on."""
+
+    def alphabet(self) -> Sequence[str]:
+        """Every piece of text that questions and attempts are made of."""
+        ...
+
+    def documents(self, rng: np.random.Generator, count: int) -> Iterator[Document]:
+        """Random documents; none is about a validation or test problem."""
+        ...
+
+
+def grade_attempt(task: Task, problem: Problem, attempt: Attempt) -> Grade:
+    """The verdict on an ``Attempt``."""
+    return task.grade(problem, attempt.text, attempt.truncated)
