@@ -2,9 +2,11 @@
 
 The package is built in floors; an import goes down or sideways inside a floor, never up:
 
-0. ``records``, ``files``, ``seeds``, ``spec``, ``plan``, ``paper``, ``provenance``: nouns and facts
+0. ``records``, ``tracefile``, ``files``, ``seeds``, ``progress``: nouns and their files;
+   ``validation``, ``spec``, ``config``, ``plan``, ``reference``: the config and its jobs;
+   ``paper``, ``provenance``, ``codehash``: facts about results
 1. ``prompts``, ``grading``, ``tasks``: problems, their texts and their verdicts
-2. ``lm``, ``rollout``: language models, and traces sampled from them
+2. ``lm``, ``rollout``, ``collect``: language models, and traces sampled from them
 3. ``learning``: selection of traces, fine-tuning, the two-turn policy gradient
 4. ``analysis``: metrics, statistics, tables, figures
 5. ``steps``: one small module a workflow rule

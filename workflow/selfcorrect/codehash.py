@@ -6,13 +6,13 @@ module reruns the rules that use it and no others.
 
 import ast
 import hashlib
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
 
-@lru_cache(maxsize=None)
+@cache
 def code_hash(module: str) -> str:
     """Hex digest for a module named as in ``steps.pretrain``."""
     digest = hashlib.sha256()
@@ -23,7 +23,7 @@ def code_hash(module: str) -> str:
     return digest.hexdigest()[:16]
 
 
-@lru_cache(maxsize=None)
+@cache
 def closure(module: str) -> frozenset[str]:
     """The module and every module of the package that it imports, directly or not.
 
@@ -42,7 +42,7 @@ def closure(module: str) -> frozenset[str]:
     return frozenset(found)
 
 
-@lru_cache(maxsize=None)
+@cache
 def imports(module: str) -> frozenset[str]:
     """The modules of the package that a module's source imports, anywhere in it."""
     path = source(module)

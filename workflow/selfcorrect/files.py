@@ -111,6 +111,23 @@ def read_json(path: Path) -> Any:
         raise damaged(path, f"not JSON ({error})") from error
 
 
+def read_json_lines(path: Path) -> Iterator[Any]:
+    """The values of a file of JSON lines.
+
+    Raises:
+        FileProblem: it is missing, or a line is damaged.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError as error:
+        raise FileProblem(f"{path}: no such file") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise damaged(path, f"line {number} is not JSON") from error
+
+
 def damaged(path: Path, why: str) -> FileProblem:
     """The error for a file that exists but cannot be trusted."""
     return FileProblem(
@@ -132,7 +149,7 @@ def checksums(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process alone; the kernel lets go when the process ends or is killed.
+    """Hold ``folder`` for this process alone; the kernel lets go when the process ends.
 
     Raises:
         FileProblem: another process holds it.

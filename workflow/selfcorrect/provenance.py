@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from selfcorrect import files
-from selfcorrect.spec import Strict
+from selfcorrect.validation import Strict
 
 PACKAGES = ("torch", "transformers", "trl", "tokenizers", "numpy", "pandas", "scipy", "snakemake")
 SIDECAR = "provenance.json"

@@ -1,4 +1,4 @@
-"""Every random number of a run comes from (run seed, names): no job shares a stream with another."""
+"""Every random number of a run comes from (run seed, names): no two jobs share a stream."""
 
 import hashlib
 

@@ -78,7 +78,9 @@ class Carry:
         nine = rng.random(shape) < self.data.nine_probability
         a, b = rng.integers(0, 10, shape), rng.integers(0, 10, shape)
         # A leading digit is not zero, in either number: in a nine-column a is 1 ... 8.
-        a = np.where(leading, np.where(nine, rng.integers(1, 9, shape), rng.integers(1, 10, shape)), a)
+        a = np.where(
+            leading, np.where(nine, rng.integers(1, 9, shape), rng.integers(1, 10, shape)), a
+        )
         b = np.where(nine, 9 - a, np.where(leading, rng.integers(1, 10, shape), b))
         used = np.arange(width) < level[:, None]
         return a * used, b * used

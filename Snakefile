@@ -1,0 +1,34 @@
+"""SCoRe (arXiv 2409.12917) reproduced: from a base model to the paper's tables.
+
+    snakemake --cores all results/tables
+
+Every rule calls one step of workflow/selfcorrect; what is run is in config/config.yaml.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/base.smk"
+include: "workflow/rules/sft.smk"
+include: "workflow/rules/rl.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    publish_tables,
+    publish_figures,
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/tables",
+        f"{RESULTS}/figures",

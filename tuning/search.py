@@ -1,0 +1,114 @@
+"""The search for learning rates and epochs, on validation problems and the tuning seed.
+
+    python tuning/search.py [--cores 2] [--results results/tuning]
+
+Every point of the grids below is a method of its own (`variant_of` the method that is tuned), so
+the search is one run of the workflow and shares its base model and Stage I models. It writes
+docs/tuning.md; the best point of each family is what config/config.yaml holds. SFT's grid is not
+smaller than RL's: each SFT method has as many points of its own as all of RL together.
+"""
+
+import argparse
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import yaml
+
+from selfcorrect.files import replacing
+from selfcorrect.tracefile import read_table
+
+ROOT = Path(__file__).resolve().parents[1]
+SEED = 0  # no reported result uses it
+RL_LEARNING_RATES = (1.0e-4, 2.0e-4, 3.0e-4)  # of all RL methods; chosen by SCoRe's t2
+SFT_LEARNING_RATES = (1.0e-4, 3.0e-4, 1.0e-3)
+SFT_EPOCHS = (1, 3)
+SFT_METHODS = ("star_d", "star_d_plus", "pair_sft_d", "pair_sft_d_plus")
+
+
+def points() -> dict[str, dict]:
+    """All methods of the search, by name."""
+    methods: dict[str, dict] = {}
+    for number, rate in enumerate(RL_LEARNING_RATES):
+        tuned = {"learning_rate": rate}
+        label = f"lr {rate:g}"
+        methods[f"tune_stage1_{number}"] = {"variant_of": "stage1", "label": label, "rl": tuned}
+        methods[f"tune_score_{number}"] = {
+            "variant_of": "score", "start": f"tune_stage1_{number}", "label": label, "rl": tuned
+        }  # fmt: skip
+    for method in SFT_METHODS:
+        for number, (rate, epochs) in enumerate(product(SFT_LEARNING_RATES, SFT_EPOCHS)):
+            methods[f"tune_{method}_{number}"] = {
+                "variant_of": method,
+                "label": f"lr {rate:g}, {epochs} epoch{'s' if epochs > 1 else ''}",
+                "sft": {"learning_rate": rate, "epochs": epochs},
+            }
+    return methods
+
+
+def overlay(results: str) -> dict:
+    """The config overlay of the search."""
+    task = yaml.safe_load((ROOT / "config/config.yaml").read_text())["tasks"]["carry"]
+    evaluation = {"split": "validation", "problems": task["data"]["validation"], "samples": 0,
+                  "many_turns_for": []}  # fmt: skip
+    methods = points()
+    return {
+        "results": results,
+        "run": {"seeds": [SEED], "methods": list(methods)},
+        "tasks": {"carry": {"evaluation": evaluation}},
+        "methods": methods,
+    }
+
+
+def report(results: Path) -> str:
+    """The record of the search as Markdown."""
+    rows: dict[str, list[tuple[float, float, str]]] = {}
+    for name, method in points().items():
+        path = results / "carry" / name / f"seed{SEED}" / "grades.parquet"
+        grades = read_table(path, ["turn", "verdict"]).to_pandas()
+        right = grades["verdict"].eq("right").groupby(grades["turn"]).mean() * 100
+        rows.setdefault(method["variant_of"], []).append((right[1], right[2], method["label"]))
+    lines = [
+        "# Tuning",
+        "",
+        f"Greedy accuracy on the validation problems of `carry`, run seed {SEED}, which no",
+        "reported result uses. Written by `python tuning/search.py`. The point with the highest",
+        "t2 (bold) is the value in `config/config.yaml`.",
+        "",
+    ]
+    for method, found in rows.items():
+        best = max(found, key=lambda row: row[1])
+        lines += [f"## `{method}`", "", "| point | t1 | t2 | Δ |", "|---|---|---|---|"]
+        for row in found:
+            mark = "**" if row is best else ""
+            lines.append(
+                f"| {mark}{row[2]}{mark} | {row[0]:.1f} | {row[1]:.1f} | {row[1] - row[0]:+.1f} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the workflow over the grids and write the record."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cores", default="all", help="cores to use")
+    parser.add_argument(
+        "--results", default="results/tuning", help="folder for the search's results"
+    )
+    arguments = parser.parse_args()
+    config = ROOT / arguments.results / "overlay.yaml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(yaml.safe_dump(overlay(arguments.results), sort_keys=False))
+    targets = [f"{arguments.results}/carry/{name}/seed{SEED}/grades.parquet" for name in points()]
+    command = [sys.executable, "-m", "snakemake", "--cores", arguments.cores,
+               "--configfile", str(config), "--", *targets]  # fmt: skip
+    subprocess.run(command, cwd=ROOT, check=True)
+    with replacing(ROOT / "docs/tuning.md") as temporary:
+        temporary.write_text(report(ROOT / arguments.results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""The base model, and traces sampled from a model."""
+
+
+rule pretrain:
+    output:
+        model=directory(NODE.replace("{node}", "base") + "/model"),
+        log=NODE.replace("{node}", "base") + "/training.jsonl",
+    log:
+        LOGS.replace("{node}", "base") + "/pretrain.log",
+    benchmark:
+        LOGS.replace("{node}", "base") + "/pretrain.benchmark.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: PLAN.config.compute.pretraining_threads
+    resources:
+        mem_mb=1500,
+    params:
+        spec=lambda wildcards: PLAN.pretrain(
+            wildcards.task, "base", int(wildcards.seed)
+        ).model_dump_json(),
+        code=code_hash("steps.pretrain"),
+    shell:
+        step("pretrain")
+        + " --spec {params.spec:q} --model {output.model} --log {output.log} > {log} 2>&1"
+
+
+rule sample:
+    input:
+        model=own_model,
+    output:
+        traces=NODE + "/traces.parquet",
+    log:
+        LOGS + "/sample.log",
+    benchmark:
+        LOGS + "/sample.benchmark.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=1500,
+    params:
+        spec=spec_of("sample"),
+        model=lambda wildcards: model_of(wildcards.task, wildcards.node, wildcards.seed),
+        code=code_hash("steps.sample"),
+    shell:
+        step("sample")
+        + " --spec {params.spec:q} --model {params.model} --traces {output.traces} > {log} 2>&1"

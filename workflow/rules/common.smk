@@ -1,0 +1,147 @@
+"""Functions that the rules share; no rule lives here."""
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from selfcorrect.codehash import code_hash
+from selfcorrect.config import load
+from selfcorrect.files import FileProblem, writable
+from selfcorrect.plan import Plan
+from selfcorrect.validation import ConfigError
+
+# One thread a job unless it says otherwise, and waiting threads must not spin beside other jobs.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+try:
+    PLAN = Plan(load(config))
+    writable(Path(PLAN.config.results))
+except (ConfigError, FileProblem) as error:
+    raise WorkflowError(f"The config cannot be run:\n{error}") from None
+
+RESULTS = PLAN.config.results
+NODE = RESULTS + "/{task}/{node}/seed{seed}"
+LOGS = RESULTS + "/logs/{task}/{node}/seed{seed}"
+
+
+wildcard_constraints:
+    task="|".join(PLAN.config.run.tasks),
+    node=r"[a-z][a-z0-9_]*(\.round\d+)?",
+    seed=r"\d+",
+
+
+def nodes_of(kind):
+    """A wildcard pattern of the nodes that are made by one kind of training."""
+    names = {
+        n.name
+        for nodes in PLAN.nodes.values()
+        for n in nodes.values()
+        if n.kind == kind
+    }
+    return "|".join(map(re.escape, sorted(names))) or "(?!)"
+
+
+def step(name):
+    """The command that runs a step, up to its arguments.
+
+    It runs in Snakemake's own Python, or with --sdm conda in the one of the rule's environment.
+    """
+    methods = workflow.deployment_settings.deployment_method
+    in_conda = any("conda" in str(method).lower() for method in methods)
+    python = "python" if in_conda else shlex.quote(sys.executable)
+    package = shlex.quote(str(Path(workflow.basedir) / "workflow"))
+    return f"PYTHONPATH={package} {python} -m selfcorrect.steps.{name}"
+
+
+def spec_of(job):
+    """A function for ``params``: the spec of ``job`` (a method of Plan) as JSON."""
+
+    def spec(wildcards):
+        of = getattr(PLAN, job)
+        return of(wildcards.task, wildcards.node, int(wildcards.seed)).model_dump_json()
+
+    return spec
+
+
+def folder(task, node, seed):
+    """Where a node's results lie."""
+    return f"{RESULTS}/{task}/{node}/seed{seed}"
+
+
+def model_of(task, node, seed):
+    """The model folder a node uses, or the name of a checkpoint from elsewhere."""
+    owner = PLAN.owner(task, node)
+    path = PLAN.config.tasks[task].model.path
+    if PLAN.nodes[task][owner].kind == "base" and path is not None:
+        return path
+    return f"{folder(task, owner, seed)}/model"
+
+
+def model_input(task, node, seed):
+    """The same as a rule's input: a model from elsewhere counts where it is a local folder."""
+    model = model_of(task, node, seed)
+    return [model] if model.startswith(f"{RESULTS}/") or Path(model).is_dir() else []
+
+
+def own_model(wildcards):
+    return model_input(wildcards.task, wildcards.node, wildcards.seed)
+
+
+def parent_model(wildcards):
+    parent = PLAN.nodes[wildcards.task][wildcards.node].parent
+    return model_input(wildcards.task, parent, wildcards.seed)
+
+
+def parent_name(wildcards):
+    """The parent's model as a step takes it: a folder or a name on the Hub."""
+    parent = PLAN.nodes[wildcards.task][wildcards.node].parent
+    return model_of(wildcards.task, parent, wildcards.seed)
+
+
+def offline_traces(wildcards):
+    """The base model's traces, where a method mixes its first attempts in."""
+    rl = PLAN.nodes[wildcards.task][wildcards.node].settings
+    if rl.offline_first_attempts == 0:
+        return []
+    return f"{folder(wildcards.task, 'base', wildcards.seed)}/traces.parquet"
+
+
+def parent_traces(wildcards):
+    parent = PLAN.nodes[wildcards.task][wildcards.node].parent
+    owner = PLAN.owner(wildcards.task, parent)
+    return f"{folder(wildcards.task, owner, wildcards.seed)}/traces.parquet"
+
+
+def evaluated(file):
+    """``file`` of every method that is evaluated, over tasks and seeds."""
+    run = PLAN.config.run
+    return [
+        f"{folder(task, method, seed)}/{file}"
+        for task in run.tasks
+        for method in PLAN.methods()
+        for seed in run.seeds
+    ]
+
+
+def tensorboards():
+    """What TensorBoard reads, where the config asks for it."""
+    if not PLAN.config.compute.tensorboard:
+        return []
+    return [log.replace("training.jsonl", "tensorboard") for log in training_logs()]
+
+
+def training_logs():
+    """The training log of every RL method, over tasks and seeds."""
+    run = PLAN.config.run
+    return [
+        f"{folder(task, name, seed)}/training.jsonl"
+        for task in run.tasks
+        for name, node in PLAN.nodes[task].items()
+        if node.kind == "rl"
+        for seed in run.seeds
+    ]

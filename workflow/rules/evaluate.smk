@@ -1,0 +1,44 @@
+"""Evaluation: generate attempts, grade them. Regrading costs no model time."""
+
+
+rule generate:
+    input:
+        model=own_model,
+    output:
+        attempts=NODE + "/attempts.parquet",
+    log:
+        LOGS + "/generate.log",
+    benchmark:
+        LOGS + "/generate.benchmark.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=1500,
+    params:
+        spec=spec_of("generate"),
+        model=lambda wildcards: model_of(wildcards.task, wildcards.node, wildcards.seed),
+        code=code_hash("steps.generate"),
+    shell:
+        step("generate")
+        + " --spec {params.spec:q} --model {params.model} --attempts {output.attempts} > {log} 2>&1"
+
+
+rule grade:
+    input:
+        attempts=NODE + "/attempts.parquet",
+    output:
+        grades=NODE + "/grades.parquet",
+    log:
+        LOGS + "/grade.log",
+    benchmark:
+        LOGS + "/grade.benchmark.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        spec=spec_of("grade"),
+        code=code_hash("steps.grade"),
+    shell:
+        step("grade")
+        + " --spec {params.spec:q} --attempts {input.attempts} --grades {output.grades} > {log} 2>&1"

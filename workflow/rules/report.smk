@@ -1,0 +1,97 @@
+"""Tables and figures, drawn from grades and training logs alone."""
+
+
+rule tabulate:
+    input:
+        grades=evaluated("grades.parquet"),
+    output:
+        tables=directory(f"{RESULTS}/report/tables"),
+    log:
+        f"{RESULTS}/logs/tabulate.log",
+    benchmark:
+        f"{RESULTS}/logs/tabulate.benchmark.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=1500,
+    params:
+        spec=PLAN.report().model_dump_json(),
+        code=code_hash("steps.tabulate"),
+    shell:
+        step("tabulate")
+        + " --spec {params.spec:q} --grades {input.grades} --output {output.tables} > {log} 2>&1"
+
+
+rule plot:
+    input:
+        grades=evaluated("grades.parquet"),
+        logs=training_logs(),
+    output:
+        figures=directory(f"{RESULTS}/report/figures"),
+    log:
+        f"{RESULTS}/logs/plot.log",
+    benchmark:
+        f"{RESULTS}/logs/plot.benchmark.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=1500,
+    params:
+        spec=PLAN.report().model_dump_json(),
+        code=code_hash("steps.plot"),
+    shell:
+        step("plot")
+        + " --spec {params.spec:q} --grades {input.grades} --logs {input.logs}"
+        " --output {output.figures} > {log} 2>&1"
+
+
+# The published folders are trivial copies of finished parts: Snakemake deletes them before a
+# rerun and after a failure.
+rule publish_tables:
+    input:
+        tables=f"{RESULTS}/report/tables",
+        manifest=f"{RESULTS}/report/manifest.json",
+        tensorboard=tensorboards(),
+    output:
+        directory(f"{RESULTS}/tables"),
+    log:
+        f"{RESULTS}/logs/publish_tables.log",
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        "(cp -r {input.tables} {output} && cp {input.manifest} {output}/) > {log} 2>&1"
+
+
+rule publish_figures:
+    input:
+        figures=f"{RESULTS}/report/figures",
+        tensorboard=tensorboards(),
+    output:
+        directory(f"{RESULTS}/figures"),
+    log:
+        f"{RESULTS}/logs/publish_figures.log",
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        "cp -r {input.figures} {output} > {log} 2>&1"
+
+
+rule manifest:
+    input:
+        tables=f"{RESULTS}/report/tables",
+        grades=evaluated("grades.parquet"),
+    output:
+        manifest=f"{RESULTS}/report/manifest.json",
+    log:
+        f"{RESULTS}/logs/manifest.log",
+    benchmark:
+        f"{RESULTS}/logs/manifest.benchmark.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=PLAN.config.model_dump_json(),
+        code=code_hash("steps.manifest"),
+    shell:
+        step("manifest")
+        + " --spec {params.spec:q} --results {RESULTS} --tables {input.tables}"
+        " --manifest {output.manifest} > {log} 2>&1"

@@ -1,0 +1,51 @@
+"""Reinforcement learning: Stage I, Stage II, their ablations and the RL baselines."""
+
+
+rule reinforce:
+    input:
+        start=parent_model,
+        reference=lambda wildcards: model_input(wildcards.task, "base", wildcards.seed),
+        offline=offline_traces,
+    output:
+        model=directory(NODE + "/model"),
+        log=NODE + "/training.jsonl",
+    log:
+        LOGS + "/reinforce.log",
+    benchmark:
+        LOGS + "/reinforce.benchmark.tsv"
+    wildcard_constraints:
+        node=nodes_of("rl"),
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=1500,
+    params:
+        spec=spec_of("reinforce"),
+        start=parent_name,
+        reference=lambda wildcards: model_of(wildcards.task, "base", wildcards.seed),
+        offline=lambda wildcards, input: (
+            f"--offline {input.offline}" if input.offline else ""
+        ),
+        code=code_hash("steps.reinforce"),
+    shell:
+        step("reinforce")
+        + " --spec {params.spec:q} --start {params.start} --reference {params.reference}"
+        " {params.offline} --model {output.model} --log {output.log} > {log} 2>&1"
+
+
+rule export_tensorboard:
+    input:
+        log=NODE + "/training.jsonl",
+    output:
+        events=directory(NODE + "/tensorboard"),
+    log:
+        LOGS + "/export_tensorboard.log",
+    benchmark:
+        LOGS + "/export_tensorboard.benchmark.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        code=code_hash("steps.export_tensorboard"),
+    shell:
+        step("export_tensorboard")
+        + " --log {input.log} --events {output.events} > {log} 2>&1"

@@ -1,0 +1,50 @@
+"""Supervised baselines: choose traces, fine-tune on them."""
+
+
+rule select:
+    input:
+        traces=parent_traces,
+    output:
+        selection=NODE + "/selection.parquet",
+    log:
+        LOGS + "/select.log",
+    benchmark:
+        LOGS + "/select.benchmark.tsv"
+    wildcard_constraints:
+        node=nodes_of("sft"),
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        spec=spec_of("select"),
+        code=code_hash("steps.select"),
+    shell:
+        step("select")
+        + " --spec {params.spec:q} --traces {input.traces} --selection {output.selection} > {log} 2>&1"
+
+
+rule finetune:
+    input:
+        model=parent_model,
+        selection=NODE + "/selection.parquet",
+    output:
+        model=directory(NODE + "/model"),
+    log:
+        LOGS + "/finetune.log",
+    benchmark:
+        LOGS + "/finetune.benchmark.tsv"
+    wildcard_constraints:
+        node=nodes_of("sft"),
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=1500,
+    params:
+        spec=spec_of("finetune"),
+        start=parent_name,
+        code=code_hash("steps.finetune"),
+    shell:
+        step("finetune")
+        + " --spec {params.spec:q} --start {params.start} --selection {input.selection}"
+        " --model {output.model} > {log} 2>&1"

@@ -1,0 +1,1 @@
+"""From graded attempts and training logs to tables and figures; imports no torch."""

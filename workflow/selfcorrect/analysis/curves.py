@@ -1,0 +1,157 @@
+"""The training curves: accuracy of both attempts over training, of every method trained by RL."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from textwrap import fill
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from selfcorrect.analysis.results import Place
+from selfcorrect.analysis.style import MISSING, colour
+from selfcorrect.analysis.summary import Report
+
+PANELS_PER_ROW = 3
+FIRST = "#333333"  # first attempts, in every panel; second attempts have the method's colour
+Logs = Mapping[Place, pd.DataFrame]
+Panel = tuple[str, tuple[str, ...]]  # a task, and the methods that were trained one after another
+
+
+def panels_of(report: Report, logs: Logs, chains: Sequence[Sequence[str]]) -> list[Panel]:
+    """What gets a panel: on each task every chain, and what has a log but is no part of a chain."""
+    by_end = {chain[-1]: tuple(chain) for chain in chains}
+    earlier = {node for chain in chains for node in chain[:-1]}
+    return [
+        (task, by_end.get(row.name, (row.name,)))
+        for task in report.spec.tasks
+        for row in report.spec.methods
+        if row.name in by_end
+        or (row.name not in earlier and any((of.task, of.node) == (task, row.name) for of in logs))
+    ]
+
+
+def draw(report: Report, logs: Logs, panels: Sequence[Panel]) -> Figure:
+    """Accuracy of both attempts over training steps: means of seeds smoothed, runs faint."""
+    columns = min(PANELS_PER_ROW, max(len(panels), 1))
+    rows = max(-(-len(panels) // columns), 1)
+    figure = Figure(figsize=(0.5 + 2.1 * columns, 0.9 + 1.55 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (task, chain) in zip(grid, panels, strict=False):
+        _draw_training(axes, report, logs, task, chain)
+        title = report.label(chain[-1])
+        title = f"{title} ({task})" if len(report.spec.tasks) > 1 else title
+        axes.set_title(fill(title, 30), loc="left")
+        axes.tick_params(labelbottom=True)
+    if not panels:
+        figure.text(0.5, 0.5, "no training log", ha="center", style="italic", color=MISSING)
+    figure.supxlabel("Training step", fontsize=8)
+    figure.supylabel("Accuracy on training problems (%)", fontsize=8)
+    figure.legend(
+        handles=[
+            Line2D([], [], color=FIRST, linestyle="--", label="first attempt (t1)"),
+            Line2D([], [], color=colour("score"), label="second attempt (t2, method's colour)"),
+        ],
+        loc="outside upper center", ncols=2,
+    )  # fmt: skip
+    return figure
+
+
+def accuracies(logs: Logs, task: str, chain: Sequence[str], seeds: Sequence[int], turn: str
+           ) -> tuple[pd.DataFrame, list[int]]:  # fmt: skip
+    """A chain's accuracies in percent, a row per step and a column per seed, and where parts end.
+
+    A later part's steps go on from the last step of the part before. Seeds without a log, and
+    runs that had no such turn, have no numbers.
+    """
+    column, parts, ends, at = f"reward_{turn}", [], [], 0
+    for node in chain:
+        found = {
+            seed: 100 * pd.to_numeric(log.set_index("step")[column], errors="coerce")
+            for seed in seeds
+            if (log := logs.get(Place(task, node, seed))) is not None and column in log
+        }
+        part = pd.DataFrame(found, columns=list(seeds), dtype=float)
+        steps = [log["step"].max() for of, log in logs.items()
+                 if (of.task, of.node) == (task, node) and len(log)]  # fmt: skip
+        parts.append(part.set_axis(part.index + at))
+        at += int(max(steps, default=0))
+        ends.append(at)
+    return pd.concat([part for part in parts if len(part)] or parts[:1]), ends
+
+
+def smooth(values: pd.Series, total: int) -> pd.Series:
+    """Centred moving mean over a twentieth of all steps."""
+    window = max(total // 20, 1)
+    return values.rolling(window, center=True, min_periods=(window + 1) // 2).mean()
+
+
+def _draw_training(axes: Axes, report: Report, logs: Logs, task: str, chain: Sequence[str]) -> None:
+    for turn, ink, dashes in (("t2", colour(chain[-1]), "-"), ("t1", FIRST, "--")):
+        runs, ends = accuracies(logs, task, chain, report.spec.seeds, turn)
+        for seed in runs:
+            axes.plot(runs.index, runs[seed], color=ink, alpha=0.3 / len(runs.columns), lw=0.4)
+        for start, end in pairwise([-np.inf, *ends]):
+            # Smoothed within a part: what a stage starts with must not leak into the one before.
+            part = runs[(runs.index > start) & (runs.index <= end)]
+            if part.notna().to_numpy().any():
+                mean = smooth(part.mean(axis=1), ends[-1])
+                axes.plot(part.index, mean, color=ink, linestyle=dashes, lw=1.2)
+    for number, end in enumerate(ends[:-1], start=1):
+        axes.axvline(end, color="#555555", linewidth=0.6, linestyle=":")
+        axes.annotate(f"Stage {'I' * (number + 1)}", (end, 0.03), (3, 0), ha="left",
+                      xycoords=("data", "axes fraction"), textcoords="offset points")  # fmt: skip
+        axes.annotate(f"Stage {'I' * number}", (end, 0.03), (-3, 0), ha="right",
+                      xycoords=("data", "axes fraction"), textcoords="offset points")  # fmt: skip
+    axes.set(ylim=(0, 100))
+    axes.grid(color="#e5e5e5", linewidth=0.5)
+    gaps = gaps_of(report, logs, task, chain)
+    if gaps:
+        axes.text(0.5, 0.17, fill("; ".join(gaps), 34), transform=axes.transAxes, ha="center",
+                  style="italic", color=MISSING, fontsize=7)  # fmt: skip
+
+
+def gaps_of(report: Report, logs: Logs, task: str, chain: Sequence[str]) -> list[str]:
+    """What a panel cannot show, in words: runs without a log, empty logs, values that are NaN."""
+    gaps = []
+    for number, node in enumerate(chain, start=1):
+        for seed in report.spec.seeds:
+            stage = [f"Stage {'I' * number}"] if len(chain) > 1 else []
+            run = [f"seed {seed}"] if len(report.spec.seeds) > 1 else []
+            where = f" ({', '.join(stage + run)})" if stage + run else ""
+            log = logs.get(Place(task, node, seed))
+            if log is None:
+                gaps.append(f"no training log{where}")
+            elif not len(log) or "reward_t1" not in log:
+                gaps.append(f"no steps logged{where}")
+            else:
+                rewards = log[
+                    [f"reward_{turn}" for turn in ("t1", "t2") if f"reward_{turn}" in log]
+                ]
+                bad = int((~np.isfinite(rewards.to_numpy(float))).any(axis=1).sum())
+                if bad:
+                    gaps.append(f"{bad} of {len(log)} steps are NaN{where}")
+    return gaps
+
+
+def caption(report: Report, logs: Logs, panels: Sequence[Panel]) -> str:
+    """What ``training`` shows, to stand alone."""
+    if not panels:
+        return "Accuracy on training problems over training: no training log was given."
+    gaps = [
+        f"{report.label(chain[-1])} on {task}, {gap}"
+        for task, chain in panels
+        for gap in gaps_of(report, logs, task, chain)
+    ]
+    text = (
+        "Accuracy of the first (dashed) and second (solid) attempt on the sampled training batches "
+        f"over training, {report.seeds_in_words()}. Faint lines are the single runs, step by "
+        "step; strong lines their mean, smoothed by a centred moving mean over a twentieth of all "
+        "steps. A method that starts from Stage I is shown after it, past the dotted line. A "
+        "method that is trained on one attempt has no second one here."
+    )
+    return text + (f" Missing: {'; '.join(gaps)}." if gaps else "")

@@ -1,0 +1,95 @@
+"""The tables' numbers for machines: every metric with its interval and its value in each seed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from selfcorrect import paper
+from selfcorrect.analysis.metrics import PAPER_METRICS
+from selfcorrect.analysis.statistics import Estimate
+from selfcorrect.analysis.summary import Report, Summary, most_turns
+
+_METRICS = (*PAPER_METRICS, "same", "truncated")
+_IDENTITY = ("task", "method", "label", "decoding", "n", "samples", "seeds")
+
+
+def comparison_csv(report: Report, table: str, of_paper: Mapping[str, paper.Row]) -> pd.DataFrame:
+    """One row per task, method and decoding; percent of problems, and p-values in 0..1.
+
+    ``X``, ``X_low``, ``X_high``: a metric and its 95 % interval; ``X_per_seed``: a JSON list in
+    the order of ``seeds``. ``tN_vs_base``: difference to the base's, likewise, with ``_p``.
+    ``paper_X``: the paper's number, which is greedy.
+    """
+    names = [*_METRICS, "t1_vs_base", "t2_vs_base"]
+    columns = [
+        *_IDENTITY,
+        *(column for name in names for column in _estimate_columns(name)),
+        *(f"{turn}_vs_base{end}" for turn in ("t1", "t2") for end in ("_p", "_p_per_seed")),
+        "truncated_attempts",
+        *(f"paper_{name}" for name in PAPER_METRICS),
+    ]
+    rows = [_comparison_row(summary, of_paper) for summary in report.of(table)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def attempts_csv(report: Report) -> pd.DataFrame:
+    """One row per task, method and decoding: accuracy after each attempt, in percent.
+
+    Only methods with more than two attempts; ``later`` is the last attempt's accuracy minus the
+    second's.
+    """
+    shown = report.with_more_attempts()
+    names = [*(f"t{turn}" for turn in range(1, most_turns(shown) + 1)), "later"]
+    columns = [
+        *_IDENTITY,
+        *(column for name in names for column in _estimate_columns(name)),
+        "truncated_attempts",
+    ]
+    rows = []
+    for summary in shown:
+        row = _identity(summary)
+        for turn, estimate in enumerate(summary.turns, start=1):
+            row |= _estimate(f"t{turn}", estimate)
+        assert summary.later is not None
+        row |= _estimate("later", summary.later)
+        rows.append(row | {"truncated_attempts": summary.truncated_attempts})
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _identity(summary: Summary) -> dict[str, Any]:
+    return {
+        "task": summary.task,
+        "method": summary.method.name,
+        "label": summary.method.label,
+        "decoding": summary.decoding,
+        "n": summary.problems,
+        "samples": summary.samples,
+        "seeds": json.dumps(summary.seeds),
+    }
+
+
+def _estimate_columns(name: str) -> tuple[str, str, str, str]:
+    return name, f"{name}_low", f"{name}_high", f"{name}_per_seed"
+
+
+def _estimate(name: str, of: Estimate) -> dict[str, Any]:
+    per_seed = json.dumps([float(f"{value:.10g}") for value in of.per_seed])
+    values = (of.value, of.low, of.high, per_seed)
+    return dict(zip(_estimate_columns(name), values, strict=True))
+
+
+def _comparison_row(summary: Summary, of_paper: Mapping[str, paper.Row]) -> dict[str, Any]:
+    row = _identity(summary)
+    for name in _METRICS:
+        row |= _estimate(name, summary.metrics[name])
+    for turn, against in summary.against_base.items():
+        row |= _estimate(f"{turn}_vs_base", against.difference.percent())
+        row[f"{turn}_vs_base_p"] = against.p
+        row[f"{turn}_vs_base_p_per_seed"] = json.dumps(
+            [float(f"{p:.10g}") for p in against.p_per_seed]
+        )
+    row["truncated_attempts"] = summary.truncated_attempts
+    theirs = of_paper.get(summary.method.name) if summary.decoding == "greedy" else None
+    return row | {f"paper_{name}": getattr(theirs, name, None) for name in PAPER_METRICS}

@@ -1,0 +1,90 @@
+"""Reading what the workflow left: grades and training logs, with the place each belongs to."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from selfcorrect import files
+from selfcorrect.analysis.metrics import Outcomes, outcomes
+from selfcorrect.tracefile import read_table
+
+DECODINGS = ("greedy", "sampled")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Place:
+    """Where a result belongs: ``results/<task>/<node>/seed<k>/<file>``."""
+
+    task: str
+    node: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.task}/{self.node}/seed{self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grades:
+    """A model's graded attempts, by decoding, and the file they were read from."""
+
+    path: Path
+    outcomes: Mapping[str, Outcomes]
+
+
+def place(path: Path) -> Place:
+    """The task, node and seed in the last three folders of ``path``.
+
+    Raises:
+        FileProblem: they are not there.
+    """
+    *_, task, node, seed, _ = ("", "", "", *path.parts)
+    number = seed.removeprefix("seed")
+    if not (task and node and seed.startswith("seed") and number.isdigit()):
+        raise files.FileProblem(f"{path}: not of the form .../<task>/<node>/seed<k>/<file>")
+    return Place(task, node, int(number))
+
+
+def read_grades(path: Path) -> Grades:
+    """The graded attempts of one model.
+
+    Raises:
+        FileProblem: the file is missing or damaged, or its attempts are not complete.
+    """
+    columns = ["problem", "decoding", "sample", "turn", "text", "verdict"]
+    table = read_table(path, columns).to_pandas()
+    found = [decoding for decoding in DECODINGS if (table["decoding"] == decoding).any()]
+    if "greedy" not in found:
+        raise files.damaged(path, "no greedy attempts")
+    try:
+        return Grades(path, {decoding: outcomes(table, decoding) for decoding in found})
+    except ValueError as error:
+        raise files.damaged(path, str(error)) from error
+
+
+def read_all_grades(paths: Iterable[Path]) -> dict[Place, Grades]:
+    """The graded attempts of many models."""
+    return {place(path): read_grades(path) for path in paths}
+
+
+def read_log(path: Path) -> pd.DataFrame:
+    """A training log, one row per step in order; a step that was run again counts as last run.
+
+    Raises:
+        FileProblem: the file is missing, or a line is not a step.
+    """
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        log = pd.DataFrame(lines, columns=None if lines else ["step"])
+        return log.drop_duplicates("step", keep="last").sort_values("step", ignore_index=True)
+    except FileNotFoundError as error:
+        raise files.FileProblem(f"{path}: no such file") from error
+    except (ValueError, KeyError) as error:
+        raise files.damaged(path, f"a line is not a training step: {error}") from error
+
+
+def read_all_logs(paths: Iterable[Path]) -> dict[Place, pd.DataFrame]:
+    """The training logs of many models."""
+    return {place(path): read_log(path) for path in paths}

@@ -1,0 +1,155 @@
+"""95 % intervals and paired tests for shares of problems, from one seed or several.
+
+Arrays are (S, n): S seeds, the same n problems in each. A value is a problem's outcome, 0 or 1,
+or the mean outcome of its sampled traces.
+
+**What varies.** One seed: the problems are a sample of all problems, and the interval is about
+*this model*. Several seeds: a seed is a new base model and a new training run, and all seeds meet
+the same problems, so outcomes are crossed: x_sp = μ + seed_s + problem_p + rest_sp. The S·n values
+are neither n·S independent draws (a hard problem is hard for every seed; a bad run is bad on every
+problem) nor S draws (that forgets that the problems are a sample). Every separately exchangeable
+array splits in this way, 0/1 outcomes included, and
+
+    var(mean) = σ²_seed/S + σ²_problem/n + σ²_rest/(S·n),
+
+whose three parts the mean squares of a two-way analysis of variance estimate without bias. Its
+degrees of freedom are Satterthwaite's, so a variance that comes mostly from five seeds gets the
+t quantile of about four degrees. (Clark 1973, "The language-as-fixed-effect fallacy", is this
+design with subjects and words.) The alternative, a bootstrap over seeds and problems (Owen 2007),
+shrinks the seeds' part by (S-1)/S and uses a normal quantile: in simulation with five seeds that
+dominate, its 95 % interval covered 90 %, this one 95 %. With two or three seeds that dominate,
+this one covers about 90 %: draw more seeds.
+
+**Shape of the interval.** A variance v is turned into the number of independent problems that
+would give the same variance, n_eff = (variance of one draw) / v, as survey statistics do (Korn and
+Graubard 1998). With n_eff a share gets Wilson's interval and a paired difference Bonett and
+Price's (2012), which stay inside their range and do not shrink to nothing at 0 events. For one
+seed and greedy decoding n_eff = n, and these are exactly the textbook intervals.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from selfcorrect.analysis.metrics import Shares
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its 95 % interval and its value in every seed, all in the same unit."""
+
+    value: float
+    low: float
+    high: float
+    per_seed: tuple[float, ...]
+
+    def percent(self) -> "Estimate":
+        """The same in percent, from a share."""
+        per_seed = tuple(100 * value for value in self.per_seed)
+        return Estimate(100 * self.value, 100 * self.low, 100 * self.high, per_seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A paired comparison: the difference, its two-sided p-value, and the p-value in each seed."""
+
+    difference: Estimate
+    p: float
+    p_per_seed: tuple[float, ...]
+
+
+def variance_of_mean(x: Shares) -> tuple[float, float]:
+    """Variance of the mean of ``x``, (S, n), and its degrees of freedom (inf for one seed)."""
+    seeds, problems = x.shape
+    if seeds == 1:
+        return float(x.var() / problems), np.inf
+    by_seed, by_problem = x.mean(axis=1, keepdims=True), x.mean(axis=0, keepdims=True)
+    rest = x - by_seed - by_problem + x.mean()
+    squares = np.array(
+        [problems * by_seed.var() * seeds, seeds * by_problem.var() * problems, (rest**2).sum()]
+    )
+    degrees = np.array([seeds - 1, max(problems - 1, 1), (seeds - 1) * max(problems - 1, 1)])
+    of_seed, of_problem, of_rest = squares / degrees
+    # A component whose estimate is negative is zero: the variance is never below its parts.
+    total = max(of_seed - of_rest, 0) + max(of_problem - of_rest, 0) + of_rest
+    if total == 0:
+        return 0.0, np.inf
+    freedom = total**2 / ((squares / degrees) ** 2 / degrees).sum()
+    return float(total / x.size), float(freedom)
+
+
+def _effective(x: Shares, one_draw: float) -> tuple[float, float]:
+    """n_eff of ``x`` and the quantile that belongs to its variance."""
+    variance, freedom = variance_of_mean(x)
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    return (one_draw / variance if variance > 0 else x.shape[1]), quantile
+
+
+def share(x: Shares) -> Estimate:
+    """A share of problems, ``x`` (S, n) in 0..1, with Wilson's interval at n_eff."""
+    p = float(x.mean())
+    n, z = _effective(x, p * (1 - p))
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    # Rounding must not push the value itself out of the interval at 0 and 1.
+    low, high = min(max(centre - half, 0.0), p), max(min(centre + half, 1.0), p)
+    return Estimate(p, float(low), float(high), tuple(map(float, x.mean(axis=1))))
+
+
+def difference(gain: Shares, loss: Shares) -> Estimate:
+    """mean(gain) - mean(loss), both (S, n) in 0..1, with Bonett and Price's interval at n_eff.
+
+    For Δ(t1,t2): gain is wrong → right and loss is right → wrong.
+    """
+    up, down = float(gain.mean()), float(loss.mean())
+    n, z = _effective(gain - loss, up + down - (up - down) ** 2)
+    p_up, p_down = (up * n + 1) / (n + 2), (down * n + 1) / (n + 2)
+    centre = p_up - p_down
+    half = z * np.sqrt((p_up + p_down - centre**2) / (n + 2))
+    return Estimate(
+        value=up - down,
+        low=float(max(centre - half, -1.0)),
+        high=float(min(centre + half, 1.0)),
+        per_seed=tuple(map(float, gain.mean(axis=1) - loss.mean(axis=1))),
+    )
+
+
+def mcnemar(ours: Shares, theirs: Shares) -> float:
+    """Two-sided exact p-value of McNemar's test on 0/1 outcomes of the same problems, each (n,)."""
+    only_ours, only_theirs = int((ours > theirs).sum()), int((ours < theirs).sum())
+    if only_ours + only_theirs == 0:
+        return 1.0
+    return float(stats.binomtest(only_ours, only_ours + only_theirs).pvalue)
+
+
+def compare(ours: Shares, theirs: Shares) -> Comparison:
+    """Two models on the same problems and seeds, each (S, n).
+
+    One seed: McNemar's exact test, or for means of sampled traces the paired normal test. Several
+    seeds: the paired t test on the crossed variance of the difference.
+    """
+    gap = ours - theirs
+    p_per_seed = tuple(
+        mcnemar(mine, other) if _binary(mine, other) else _paired(mine - other)
+        for mine, other in zip(ours, theirs, strict=True)
+    )
+    return Comparison(
+        difference=difference(np.maximum(gap, 0), np.maximum(-gap, 0)),
+        p=p_per_seed[0] if len(gap) == 1 else _paired(gap),
+        p_per_seed=p_per_seed,
+    )
+
+
+def _binary(*arrays: Shares) -> bool:
+    return all(bool(np.isin(array, (0, 1)).all()) for array in arrays)
+
+
+def _paired(gap: Shares) -> float:
+    gap = np.atleast_2d(gap)
+    variance, freedom = variance_of_mean(gap)
+    if variance == 0:
+        return 0.0 if gap.mean() else 1.0
+    return float(2 * stats.t.sf(abs(gap.mean()) / np.sqrt(variance), freedom))

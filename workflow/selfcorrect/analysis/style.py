@@ -1,0 +1,76 @@
+"""How figures look: one colour per method, print-ready fonts, the same bytes every time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colour-blind safe palette, with another shade of a hue for a method's relative and
+# grey for black, on which whiskers would not be seen. A method keeps its colour in every figure.
+COLOURS = {
+    "base": "#6a6a6a",
+    "self_refine": "#ababab",
+    "star_d": "#56b4e9",
+    "star_d_plus": "#2a7fb0",
+    "pair_sft_d": "#f0e442",
+    "pair_sft_d_plus": "#b0a41a",
+    "single_turn_rl": "#cc79a7",
+    "multi_turn_rl_last": "#e69f00",
+    "multi_turn_rl_sum": "#a36f00",
+    "stage1": "#66c2a8",
+    "score": "#009e73",
+    "score_without_stage1": "#0072b2",
+    "score_without_shaping": "#d55e00",
+    "score_star_stage2": "#00507d",
+    "score_gamma": "#8e4369",
+}
+OTHER = "#4d4d4d"
+MISSING = "#777777"
+
+_SETTINGS: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,  # TrueType: embedded, and text stays text
+    "savefig.dpi": 300,
+}
+
+
+def colour(method: str) -> str:
+    """A method's colour in every figure; grey for methods that have none of their own."""
+    return COLOURS.get(method, OTHER)
+
+
+def tint(of: str) -> tuple[float, float, float]:
+    """A colour mixed with white, for first attempts."""
+    red, green, blue = (0.3 * part + 0.7 for part in to_rgb(of))
+    return red, green, blue
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save inside this."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
+
+def save(figure: Figure, folder: Path, name: str, caption: str) -> None:
+    """Write ``name`` as PDF, PNG and its caption as text; no dates or versions inside."""
+    figure.savefig(
+        folder / f"{name}.pdf",
+        metadata={"CreationDate": None, "Creator": None, "Producer": None},
+        bbox_inches="tight",
+    )
+    figure.savefig(folder / f"{name}.png", metadata={"Software": None}, bbox_inches="tight")
+    (folder / f"{name}.txt").write_text(caption + "\n")

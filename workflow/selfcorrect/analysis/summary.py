@@ -1,0 +1,184 @@
+"""Every number of the tables and figures: metrics with intervals per task, method and decoding."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from selfcorrect import files
+from selfcorrect.analysis import metrics, statistics
+from selfcorrect.analysis.metrics import Outcomes, Shares
+from selfcorrect.analysis.results import DECODINGS, Grades, Place
+from selfcorrect.analysis.statistics import Comparison, Estimate
+from selfcorrect.plan import MethodRow, ReportJob
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One method on one task under one decoding; all estimates are in percent of problems.
+
+    ``metrics``: by name, those of ``metrics.per_problem`` and ``delta``. ``turns``: accuracy of
+    each attempt. ``later``: accuracy of the last attempt minus that of the second, where there are
+    more than two. ``truncated_attempts`` counts those of all turns that ran into the token limit.
+    ``against_base``: t1 and t2 compared with the base's; empty for the base and without one.
+    """
+
+    task: str
+    method: MethodRow
+    decoding: str
+    problems: int
+    samples: int
+    seeds: tuple[int, ...]
+    metrics: Mapping[str, Estimate]
+    turns: tuple[Estimate, ...]
+    later: Estimate | None
+    truncated_attempts: int
+    against_base: Mapping[str, Comparison]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All summaries, in the order of the spec, and the places that had no grades."""
+
+    spec: ReportJob
+    summaries: tuple[Summary, ...]
+    missing: tuple[Place, ...]
+
+    def of(self, table: str, decoding: str | None = None) -> list[Summary]:
+        """The summaries that a table shows."""
+        return [
+            summary
+            for summary in self.summaries
+            if table in summary.method.tables and decoding in (None, summary.decoding)
+        ]
+
+    def with_more_attempts(self, decoding: str | None = None) -> list[Summary]:
+        """The summaries of methods that were given more than two attempts."""
+        return [
+            summary
+            for summary in self.summaries
+            if summary.later is not None and decoding in (None, summary.decoding)
+        ]
+
+    def seeds_in_words(self) -> str:
+        """Which seeds, for captions."""
+        seeds = self.spec.seeds
+        return f"seed {seeds[0]}" if len(seeds) == 1 else f"mean of {len(seeds)} seeds"
+
+    def missing_in_words(self, table: str | None = None) -> list[str]:
+        """A sentence that names what had no grades, or nothing; of all methods or of a table's."""
+        shown = {row.name for row in self.spec.methods if table is None or table in row.tables}
+        names = [
+            f"{self.label(place.node)} ({place.task}, seed {place.seed})"
+            for place in self.missing
+            if place.node in shown
+        ]
+        return [f"Missing, no grades: {'; '.join(names)}."] if names else []
+
+    def label(self, node: str) -> str:
+        """What tables and figures call a method."""
+        return next((row.label for row in self.spec.methods if row.name == node), node)
+
+
+def most_turns(summaries: Sequence[Summary]) -> int:
+    """The largest number of attempts; 2 for no summaries."""
+    return max((len(summary.turns) for summary in summaries), default=2)
+
+
+def summarise(grades: Mapping[Place, Grades], spec: ReportJob) -> Report:
+    """Metrics of all methods that have grades.
+
+    Raises:
+        FileProblem: models that are compared were not graded on the same problems.
+    """
+    summaries = []
+    for task in spec.tasks:
+        for decoding in DECODINGS:
+            _check_same_problems(grades, task, decoding)
+        for row in spec.methods:
+            for decoding in DECODINGS:
+                found = _by_seed(grades, spec.seeds, task, row.name, decoding)
+                base = _by_seed(grades, spec.seeds, task, "base", decoding)
+                if found:
+                    summaries.append(_summary(task, row, decoding, found, base))
+    missing = [
+        place
+        for task in spec.tasks
+        for row in spec.methods
+        for seed in spec.seeds
+        if (place := Place(task, row.name, seed)) not in grades
+    ]
+    return Report(spec, tuple(summaries), tuple(missing))
+
+
+def _by_seed(
+    grades: Mapping[Place, Grades], seeds: Sequence[int], task: str, node: str, decoding: str
+) -> dict[int, Outcomes]:
+    return {
+        seed: grades[place].outcomes[decoding]
+        for seed in seeds
+        if (place := Place(task, node, seed)) in grades and decoding in grades[place].outcomes
+    }
+
+
+def _check_same_problems(grades: Mapping[Place, Grades], task: str, decoding: str) -> None:
+    there = [
+        found
+        for place, found in sorted(grades.items())
+        if place.task == task and decoding in found.outcomes
+    ]
+    for found in there[1:]:
+        expected = there[0].outcomes[decoding].problems
+        if not np.array_equal(found.outcomes[decoding].problems, expected):
+            raise files.FileProblem(
+                f"{found.path}: graded on other problems than {there[0].path}, so the two cannot "
+                "be compared. Delete the older one and run the same command again."
+            )
+
+
+def _summary(
+    task: str,
+    row: MethodRow,
+    decoding: str,
+    found: Mapping[int, Outcomes],
+    base: Mapping[int, Outcomes],
+) -> Summary:
+    shares = _stacked(found)
+    first = next(iter(found.values()))
+    by_turn = np.stack([metrics.accuracy_by_turn(of) for of in found.values()])  # (S, n, T)
+    estimates = {name: statistics.share(values) for name, values in shares.items()}
+    estimates["delta"] = statistics.difference(shares["i_to_c"], shares["c_to_i"])
+    shared = [seed for seed in found if seed in base and row.name != "base"]
+    return Summary(
+        task=task,
+        method=row,
+        decoding=decoding,
+        problems=len(first.problems),
+        samples=first.right.shape[1],
+        seeds=tuple(found),
+        metrics={name: estimate.percent() for name, estimate in estimates.items()},
+        turns=tuple(statistics.share(by_turn[..., turn]).percent()
+                    for turn in range(by_turn.shape[-1])),
+        later=_later(by_turn) if by_turn.shape[-1] > 2 else None,
+        truncated_attempts=sum(int(of.truncated.sum()) for of in found.values()),
+        against_base=_against(found, base, shared) if shared else {},
+    )  # fmt: skip
+
+
+def _stacked(found: Mapping[int, Outcomes]) -> dict[str, Shares]:
+    """Each metric's shares per problem of all seeds, (S, n)."""
+    seeds = [metrics.per_problem(of) for of in found.values()]
+    return {name: np.stack([seed[name] for seed in seeds]) for name in seeds[0]}
+
+
+def _later(by_turn: Shares) -> Estimate:
+    gap = by_turn[..., -1] - by_turn[..., 1]
+    return statistics.difference(np.maximum(gap, 0), np.maximum(-gap, 0)).percent()
+
+
+def _against(
+    found: Mapping[int, Outcomes], base: Mapping[int, Outcomes], seeds: Sequence[int]
+) -> dict[str, Comparison]:
+    ours = _stacked({seed: found[seed] for seed in seeds})
+    theirs = _stacked({seed: base[seed] for seed in seeds})
+    return {turn: statistics.compare(ours[turn], theirs[turn]) for turn in ("t1", "t2")}

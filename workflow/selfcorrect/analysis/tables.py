@@ -1,0 +1,228 @@
+"""The tables: ``main`` (the paper's Tables 1 and 2), ``ablations`` (Table 4) and ``attempts``.
+
+Each is written as CSV (every number, both decodings), Markdown and LaTeX (greedy, with intervals
+and the paper's numbers).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfcorrect import paper
+from selfcorrect.analysis.metrics import PAPER_METRICS
+from selfcorrect.analysis.numbers import attempts_csv, comparison_csv
+from selfcorrect.analysis.render import NONE, Cell, Column, Table, latex, markdown, number
+from selfcorrect.analysis.statistics import Estimate
+from selfcorrect.analysis.summary import Report, Summary, most_turns
+
+TITLES = {
+    "t1": "Acc@t1",
+    "t2": "Acc@t2",
+    "delta": "Δ(t1,t2)",
+    "i_to_c": "Δi→c",
+    "c_to_i": "Δc→i",
+}
+SHORT_TITLES = {"t1": "t1", "t2": "t2", "delta": "Δ"}  # of the paper's columns
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A table of methods beside the paper's numbers; ``columns`` are those that the paper has."""
+
+    name: str
+    title: str
+    paper: Mapping[str, paper.Row]
+    source: str
+    columns: Sequence[str]
+
+
+COMPARISONS = (
+    Comparison(
+        "main", "Self-correction of every method", paper.MATH, "Tables 1 and 2", PAPER_METRICS
+    ),
+    Comparison(
+        "ablations", "Ablations of SCoRe", paper.ABLATIONS, "Table 4", ("t1", "t2", "delta")
+    ),
+)
+
+
+def write(report: Report, folder: Path) -> None:
+    """Write all tables into ``folder``, which is made."""
+    folder.mkdir(parents=True)
+    made = [
+        (comparison_table(report, of), comparison_csv(report, of.name, of.paper))
+        for of in COMPARISONS
+    ]
+    made.append((attempts_table(report), attempts_csv(report)))
+    for table, numbers in made:
+        numbers.to_csv(folder / f"{table.name}.csv", index=False, float_format="%.10g")
+        (folder / f"{table.name}.md").write_text(markdown(table))
+        (folder / f"{table.name}.tex").write_text(latex(table))
+
+
+def comparison_table(report: Report, of: Comparison) -> Table:
+    """``main`` or ``ablations`` for people: greedy decoding, the best second attempt in bold."""
+    shown = report.of(of.name, "greedy")
+    best = {task: max(summary.metrics["t2"].value for summary in shown if summary.task == task)
+            for task in report.spec.tasks
+            if any(summary.task == task for summary in shown)}  # fmt: skip
+
+    def cells(summary: Summary) -> list[Cell]:
+        theirs = of.paper.get(summary.method.name)
+        is_best = summary.metrics["t2"].value == best[summary.task]
+        against = summary.against_base.get("t2")
+        return [
+            Cell(summary.method.label),
+            *(_cell(summary.metrics[name], signed=name == "delta", bold=is_best and name == "t2")
+              for name in PAPER_METRICS),
+            Cell(number(summary.metrics["same"].value)),
+            Cell(f"{number(summary.metrics['truncated'].value)} ({summary.truncated_attempts})"),
+            Cell(_p_value(against.p) if against else NONE),
+            Cell(str(summary.problems)),
+            Cell(_seeds(summary.seeds)),
+            *(Cell(number(getattr(theirs, name, None), signed=name == "delta"))
+              for name in of.columns),
+        ]  # fmt: skip
+
+    return Table(
+        name=of.name,
+        caption=f"{of.title}: {_what(report, shown)}",
+        columns=[
+            Column("Method"),
+            *(Column(TITLES[name]) for name in PAPER_METRICS),
+            Column("y2 = y1"),
+            Column("truncated"),
+            Column("p"),
+            Column("n", on_paper=False),  # LaTeX has both in the caption
+            Column("seeds", on_paper=False),
+            *(Column(SHORT_TITLES.get(name, TITLES[name]), "Paper", on_paper=name in SHORT_TITLES)
+              for name in of.columns),
+        ],
+        groups=_grouped(report, shown, cells),
+        notes=[
+            _about_intervals(report),
+            "Δ(t1,t2) = Acc@t2 − Acc@t1 = Δi→c − Δc→i: problems put right minus problems put wrong "
+            "by the second attempt. y2 = y1: second attempts that repeat the first to the letter. "
+            f"p: Acc@t2 against {report.label('base')}'s on the same problems, {_test(report)}. "
+            "Best Acc@t2 in bold.",
+            _about_truncation(shown),
+            f"Paper: {of.source} of arXiv 2409.12917v2, Gemini 1.5 Flash on MATH500; other models "
+            "and problems, so compare signs and order, not sizes.",
+            *report.missing_in_words(of.name),
+        ],
+    )  # fmt: skip
+
+
+def attempts_table(report: Report) -> Table:
+    """Accuracy after each attempt, for the methods that were given more than two (Fig. 8)."""
+    shown = report.with_more_attempts("greedy")
+    turns = most_turns(shown)
+
+    def cells(summary: Summary) -> list[Cell]:
+        assert summary.later is not None
+        later = [_cell(estimate) for estimate in summary.turns]
+        return [
+            Cell(summary.method.label),
+            *later, *[Cell("")] * (turns - len(later)),
+            _cell(summary.later, signed=True),
+            Cell(str(summary.truncated_attempts)),
+            Cell(str(summary.problems)),
+            Cell(_seeds(summary.seeds)),
+        ]  # fmt: skip
+
+    notes = [
+        _about_intervals(report),
+        "Δ(t2,last): accuracy of the last attempt minus that of the second, paired by problem. "
+        f"truncated: attempts that ran into the token limit ({_truncated(shown)} in this table); "
+        "they count as not right.",
+        *report.missing_in_words(),
+    ]
+    if not shown:
+        notes.insert(0, "No method was given more than two attempts.")
+    return Table(
+        name="attempts",
+        caption=f"Accuracy after each attempt: {_what(report, shown)}",
+        columns=[
+            Column("Method"),
+            *(Column(f"t{turn}") for turn in range(1, turns + 1)),
+            Column("Δ(t2,last)"),
+            Column("truncated", on_paper=False),
+            Column("n", on_paper=False),
+            Column("seeds", on_paper=False),
+        ],
+        groups=_grouped(report, shown, cells),
+        notes=notes,
+    )
+
+
+def _grouped(
+    report: Report, shown: Sequence[Summary], cells: Callable[[Summary], list[Cell]]
+) -> dict[str, list[list[Cell]]]:
+    return {
+        task: [cells(summary) for summary in shown if summary.task == task]
+        for task in report.spec.tasks
+        if any(summary.task == task for summary in shown)
+    }
+
+
+def _what(report: Report, shown: Sequence[Summary]) -> str:
+    """The second half of a caption: what was measured, on how much."""
+    parts = []
+    for task in report.spec.tasks:
+        of_task = [summary for summary in shown if summary.task == task]
+        if of_task:
+            seeds = max((summary.seeds for summary in of_task), key=len)
+            plural = "seed" if len(seeds) == 1 else "seeds"
+            parts.append(f"{task}, {of_task[0].problems} problems, {plural} {_seeds(seeds)}")
+    return "; ".join([*parts, "greedy decoding, percent of problems."])
+
+
+def _cell(of: Estimate, signed: bool = False, bold: bool = False) -> Cell:
+    interval = f"{number(of.low, signed)}, {number(of.high, signed)}"
+    return Cell(number(of.value, signed), interval, bold)
+
+
+def _p_value(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """Seeds with runs shortened: 0–4, 7."""
+    runs: list[list[int]] = []
+    for seed in sorted(seeds):
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+
+
+def _about_intervals(report: Report) -> str:
+    if len(report.spec.seeds) == 1:
+        return (
+            "In brackets: 95 % intervals over problems for this one seed (Wilson; for differences "
+            "Bonett and Price, paired); they do not hold the variation between training runs."
+        )
+    return (
+        "Means over seeds. In brackets: 95 % intervals over seeds and problems, which are crossed: "
+        "two-way variance components with Satterthwaite's degrees of freedom, in Wilson's form for "
+        "shares and Bonett and Price's, paired, for differences."
+    )
+
+
+def _test(report: Report) -> str:
+    if len(report.spec.seeds) == 1:
+        return "McNemar's exact test"
+    return "paired t test over seeds and problems"
+
+
+def _truncated(shown: Sequence[Summary]) -> int:
+    return sum(summary.truncated_attempts for summary in shown)
+
+
+def _about_truncation(shown: Sequence[Summary]) -> str:
+    return (
+        "truncated: problems with a first or second attempt that ran into the token limit, and in "
+        f"parentheses the number of such attempts, further ones included ({_truncated(shown)} in "
+        "this table); they count as not right."
+    )

@@ -1,0 +1,89 @@
+"""From the config as YAML gives it to the checked ``Config``: overlays, variants, references."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from selfcorrect.spec import Config
+from selfcorrect.validation import ConfigError, parse, unknown_name
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``over`` on top; mappings merge key by key, anything else is replaced."""
+    out = dict(base)
+    for key, value in over.items():
+        inner = out.get(key)
+        out[key] = (
+            merged(inner, value)
+            if isinstance(inner, Mapping) and isinstance(value, Mapping)
+            else value
+        )
+    return out
+
+
+def load(raw: Mapping[str, Any]) -> Config:
+    """Check a config as Snakemake read it and expand ``variant_of``.
+
+    Raises:
+        ConfigError: a key is unknown, missing, of the wrong type or out of range, a method
+            refers to one that is not there, or starts from itself.
+    """
+    raw = dict(raw)
+    methods = raw.get("methods")
+    if isinstance(methods, Mapping):
+        raw["methods"] = {name: _expanded(name, methods) for name in methods}
+    config = parse(Config, raw)
+    _check_references(config)
+    return config
+
+
+def _expanded(name: str, methods: Mapping[str, Any], seen: tuple[str, ...] = ()) -> Any:
+    own = methods[name]
+    parent = own.get("variant_of") if isinstance(own, Mapping) else None
+    if not isinstance(parent, str):
+        return own  # no variant, or nothing that can be one: `parse` says so
+    if parent in (*seen, name):
+        raise ConfigError(f"methods.{name}.variant_of: {name} is a variant of itself")
+    if parent not in methods:
+        raise ConfigError(unknown_name(f"methods.{name}.variant_of", parent, methods))
+    inherited = _expanded(parent, methods, (*seen, name))
+    if not isinstance(inherited, Mapping):
+        return own
+    trains_otherwise = {"sft", "rl"} & own.keys()
+    if trains_otherwise:
+        dropped = {"sft", "rl"} - trains_otherwise
+        inherited = {key: value for key, value in inherited.items() if key not in dropped}
+    return merged(inherited, own)
+
+
+def _check_references(config: Config) -> None:
+    problems = []
+    for name in config.run.tasks:
+        if name not in config.tasks:
+            problems.append(unknown_name("run.tasks", name, config.tasks))
+    if config.run.methods != "all":
+        for name in config.run.methods:
+            if name not in config.methods:
+                problems.append(unknown_name("run.methods", name, config.methods))
+    for task_name, task in config.tasks.items():
+        for name in task.evaluation.many_turns_for:
+            if name not in config.methods:
+                where = f"tasks.{task_name}.evaluation.many_turns_for"
+                problems.append(unknown_name(where, name, config.methods))
+    for name, method in config.methods.items():
+        where = f"methods.{name}.start"
+        if method.start is None:
+            if method.sft or method.rl or name != "base":
+                problems.append(f"{where}: only the method `base` starts from nothing")
+        elif method.start not in config.methods:
+            problems.append(unknown_name(where, method.start, config.methods))
+        else:
+            seen, at = [name], config.methods[name].start
+            while at is not None and at not in seen and at in config.methods:
+                seen.append(at)
+                at = config.methods[at].start
+            if at == name:
+                problems.append(f"{where}: {name} starts from itself ({' <- '.join([*seen, at])})")
+    if "base" not in config.methods:
+        problems.append("methods.base: missing; every comparison is made against it")
+    if problems:
+        raise ConfigError("\n".join(problems))

@@ -1,0 +1,1 @@
+"""Learning from traces: selection, fine-tuning, rewards, the two-turn policy gradient."""

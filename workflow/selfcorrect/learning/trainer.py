@@ -1,0 +1,224 @@
+"""The RL loop: sample, grade, compute advantages, update; with checkpoints to go on from.
+
+One step: draw problems, sample their traces from the present policy, reward every attempt by its
+verdict, and take one (or more) gradient steps on the policy-gradient loss. The reference is the
+base model, in Stage II too (Eq. 4). Adam starts afresh with every training stage.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from selfcorrect import seeds
+from selfcorrect.learning.policy_gradient import policy_gradient_loss, token_statistics
+from selfcorrect.learning.rewards import advantages, balanced_beta2, returns, shaped_rewards
+from selfcorrect.lm.batch import TraceBatch, collate, continuation_logits
+from selfcorrect.lm.checkpoint import Workspace
+from selfcorrect.lm.models import LanguageModel
+from selfcorrect.progress import Progress
+from selfcorrect.records import Attempt, Problem, Trace
+from selfcorrect.rollout import rollout
+from selfcorrect.spec import RL
+from selfcorrect.tasks import Task, grade_attempt
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a training run is about, apart from its hyperparameters."""
+
+    task: Task
+    problems: Sequence[Problem]
+    max_new_tokens: int
+    seed: int
+    offline: Mapping[str, Sequence[Attempt]]  # the base's first attempts, by problem id
+
+
+class Trainer:
+    """Trains ``policy`` in place against a fixed ``reference``."""
+
+    def __init__(
+        self, policy: LanguageModel, reference: LanguageModel, rl: RL, setting: Setting
+    ) -> None:
+        self.policy, self.reference, self.rl, self.setting = policy, reference, rl, setting
+        # Evaluation mode: no dropout, so that the policy trained is the policy sampled.
+        policy.model.eval()
+        reference.model.eval().requires_grad_(False)
+        self.optimiser = torch.optim.Adam(
+            policy.model.parameters(), lr=rl.learning_rate, fused=True
+        )
+        self.step = 0
+        self.beta2 = rl.beta2
+        self.best_reward = -np.inf
+        self.best: dict[str, Any] | None = None
+        self.window: list[float] = []  # training rewards since the last checkpoint
+
+    def train(self, work: Workspace) -> LanguageModel:
+        """Run all steps, from the last checkpoint if there is one; returns the kept policy."""
+        if (state := work.load()) is not None:
+            self._restore(state)
+        progress = Progress("train", self.rl.steps, self.step)
+        while self.step < self.rl.steps:
+            began = time.perf_counter()
+            traces = self.sample()
+            numbers = self.update(traces)
+            tokens = sum(len(a.tokens) for t in traces for a in t.attempts if not a.given)
+            seconds = time.perf_counter() - began
+            self.step += 1
+            self.window.append(numbers["reward"])
+            work.record({"step": self.step, **numbers, "tokens": tokens,
+                         "tokens_per_second": round(tokens / seconds, 1)})  # fmt: skip
+            progress.advance(**{k: v for k, v in numbers.items() if k.startswith("reward_")})
+            if self.step % self.rl.checkpoint_every == 0 or self.step == self.rl.steps:
+                self._keep_best()
+                work.save(self._state())
+        progress.close()
+        if self.rl.keep == "best" and self.best is not None:
+            self.policy.model.load_state_dict(self.best)
+        return self.policy
+
+    def sample(self) -> list[Trace]:
+        """This step's traces: fresh ones, and some that go on from offline first attempts."""
+        rl, setting = self.rl, self.setting
+        problems = self._draw_problems()
+        offline = round(rl.offline_first_attempts * len(problems))
+        seed = seeds.derive(setting.seed, "rollout", self.step)
+        traces = []
+        for part, firsts in (
+            (problems[offline:], None),
+            (problems[:offline], [self._offline_attempt(p) for p in problems[:offline]]),
+        ):
+            if part:
+                traces += rollout(
+                    self.policy.engine,
+                    self.policy.chat,
+                    setting.task,
+                    part,
+                    instruction=setting.task.prompts.correction,
+                    turns=rl.turns,
+                    samples=rl.samples_per_prompt,
+                    max_new_tokens=setting.max_new_tokens,
+                    temperature=rl.temperature,
+                    seed=seeds.derive(seed, "fresh" if firsts is None else "offline"),
+                    first_attempts=firsts,
+                )
+        return traces
+
+    def update(self, traces: Sequence[Trace]) -> dict[str, Any]:
+        """Gradient steps on one batch of traces; returns what to log."""
+        rl = self.rl
+        batch = collate(traces, self.policy.chat.pad, self.policy.model.device)
+        rewards = np.array(
+            [[grade_attempt(self.setting.task, t.problem, a).reward for a in t.attempts]
+             for t in traces]
+        )  # fmt: skip
+        credit = returns(shaped_rewards(rewards, rl.alpha, rl.rewarded), rl.gamma)
+        prompt_of = np.repeat(
+            np.arange(len(traces) // rl.samples_per_prompt), rl.samples_per_prompt
+        )
+        advantage = advantages(credit, prompt_of, rl.baseline)
+        with torch.inference_mode():
+            reference_logits = continuation_logits(self.reference.model, batch)
+        for update in range(rl.updates_per_batch):
+            metrics = self._gradient_step(batch, reference_logits, advantage, first=update == 0)
+        numbers = {**_batch_numbers(traces, rewards, rl), **metrics, "beta2": self.beta2}
+        if rl.adaptive_beta2.rate > 0 and rl.beta2 > 0:
+            self.beta2 = balanced_beta2(
+                self.beta2, rl.beta2, float(np.abs(advantage[:, -1]).mean()), metrics["kl_t1"],
+                rl.adaptive_beta2.rate, rl.adaptive_beta2.max_factor,
+            )  # fmt: skip
+        return numbers
+
+    def _gradient_step(
+        self,
+        batch: TraceBatch,
+        reference_logits: torch.Tensor,
+        advantage: np.ndarray,
+        *,
+        first: bool,
+    ) -> dict[str, float]:
+        rl, model = self.rl, self.policy.model
+        logits = continuation_logits(model, batch)
+        statistics = token_statistics(logits, reference_logits, batch.tokens, rl.temperature, rl.kl)
+        coefficients = [rl.beta1 + (self.beta2 if turn == 0 else 0.0) for turn in range(rl.turns)]
+        loss, metrics = policy_gradient_loss(
+            statistics,
+            batch.turns,
+            torch.as_tensor(advantage, dtype=logits.dtype, device=logits.device),
+            coefficients,
+            # On the first update the policy is still the one that sampled: ratio 1 by definition.
+            None if first else batch.logprobs,
+            rl.clip_ratio,
+        )
+        self.optimiser.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), rl.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(
+                f"step {self.step + 1}: the gradient is not finite (loss {loss.item()}); "
+                "lower rl.learning_rate or rl.max_grad_norm. The last checkpoint is kept."
+            )
+        self.optimiser.step()
+        return {**metrics, "grad_norm": norm.item()}
+
+    def _draw_problems(self) -> list[Problem]:
+        """The step's problems: shuffled epochs, a function of the step alone."""
+        count, size = self.rl.prompts_per_batch, len(self.setting.problems)
+        chosen = []
+        for position in range(self.step * count, (self.step + 1) * count):
+            epoch, place = divmod(position, size)
+            chosen.append(self.setting.problems[self._order(epoch)[place]])
+        return chosen
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if getattr(self, "_shuffled", (None, None))[0] != epoch:
+            rng = seeds.generator(self.setting.seed, "problems", epoch)
+            self._shuffled = (epoch, rng.permutation(len(self.setting.problems)))
+        order: np.ndarray = self._shuffled[1]
+        return order
+
+    def _offline_attempt(self, problem: Problem) -> Attempt:
+        attempts = self.setting.offline[problem.id]
+        rng = seeds.generator(self.setting.seed, "offline", self.step, problem.id)
+        return attempts[int(rng.integers(len(attempts)))]
+
+    def _keep_best(self) -> None:
+        """At a checkpoint: remember the weights if their window's training reward is highest."""
+        if self.rl.keep == "best" and self.window and np.mean(self.window) > self.best_reward:
+            self.best_reward = float(np.mean(self.window))
+            weights = self.policy.model.state_dict()
+            self.best = {name: value.clone() for name, value in weights.items()}
+        self.window = []
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "model": self.policy.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "beta2": self.beta2,
+            "best_reward": float(self.best_reward),
+            "best": self.best,
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.step, self.beta2 = state["step"], state["beta2"]
+        self.policy.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.best_reward, self.best = state["best_reward"], state["best"]
+
+
+def _batch_numbers(traces: Sequence[Trace], rewards: np.ndarray, rl: RL) -> dict[str, Any]:
+    """What a batch of traces shows: rewards per turn, copies, truncation."""
+    numbers: dict[str, Any] = {}
+    for turn in range(rl.turns):
+        numbers[f"reward_t{turn + 1}"] = float(rewards[:, turn].mean())
+    # The training reward by which `keep: best` chooses: what is paid for, without the bonus.
+    paid = rewards[:, -1:] if rl.rewarded == "last" else rewards
+    numbers["reward"] = float(paid.sum(1).mean())
+    if rl.turns > 1:
+        numbers["same"] = float(np.mean([t.attempts[0].text == t.attempts[1].text for t in traces]))
+    numbers["truncated"] = float(np.mean([any(a.truncated for a in t.attempts) for t in traces]))
+    return numbers

@@ -1,0 +1,1 @@
+"""Language models: loading and saving, conversations as tokens, sampling, pretraining."""

@@ -1,0 +1,94 @@
+"""Conversations as tokens, through a tokenizer's own chat template.
+
+Turn 2 is sampled after the very tokens that turn 1 was sampled as; nothing is decoded and encoded
+again in between. So a conversation is an opening (everything before the first attempt), and
+between two attempts a bridge: what the template puts after an attempt, the instruction, and what
+the template puts before the next attempt.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+
+class ChatTemplateError(ValueError):
+    """A tokenizer whose chat template cannot carry a conversation of several attempts."""
+
+
+class Chat:
+    """The conversations of one tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        """Raises ChatTemplateError where the tokenizer has no template, EOS or pad token."""
+        name = getattr(tokenizer, "name_or_path", "") or "the tokenizer"
+        if not tokenizer.chat_template:
+            raise ChatTemplateError(
+                f"{name}: no chat template. Use a model that has one (most -Instruct models do), "
+                "or set `chat_template` in its tokenizer_config.json."
+            )
+        if tokenizer.eos_token_id is None:
+            raise ChatTemplateError(f"{name}: no EOS token; set `eos_token` in its config.")
+        self.tokenizer = tokenizer
+        self.name = name
+        self.eos = int(tokenizer.eos_token_id)
+        self.pad = int(tokenizer.eos_token_id if tokenizer.pad_token_id is None
+                       else tokenizer.pad_token_id)  # fmt: skip
+        self.bridge = cache(self._bridge)
+
+    def opening(self, message: str) -> list[int]:
+        """Tokens of the first user message, up to where the first attempt starts."""
+        return self._encode(self._render([_user(message)]))
+
+    def openings(self, messages: Sequence[str]) -> list[list[int]]:
+        """``opening`` of many messages at once."""
+        rendered = self.tokenizer.apply_chat_template(
+            [[_user(message)] for message in messages], tokenize=False, add_generation_prompt=True
+        )
+        encoded: list[list[int]] = self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
+        return encoded
+
+    def _bridge(self, instruction: str) -> tuple[int, ...]:
+        """Tokens between the end of an attempt (its EOS excluded) and the start of the next.
+
+        Begins with what closes an attempt, EOS first; the caller leaves that EOS out where the
+        model has written it itself.
+
+        Raises:
+            ChatTemplateError: the template rewrites earlier turns, or ends an attempt otherwise
+                than with EOS.
+        """
+        question, attempt = "17+25", "42"
+        before = self._render([_user(question)])
+        messages = [_user(question), {"role": "assistant", "content": attempt}, _user(instruction)]
+        after = self._render(messages)
+        if not after.startswith(before + attempt):
+            raise ChatTemplateError(
+                f"{self.name}: its chat template rewrites an earlier turn when a later one is "
+                "added, so a second attempt would not be conditioned on what was sampled."
+            )
+        bridge = self._encode(after[len(before + attempt) :])
+        if not bridge or bridge[0] != self.eos:
+            raise ChatTemplateError(
+                f"{self.name}: its chat template does not end an attempt with the EOS token "
+                f"{self.tokenizer.eos_token!r}."
+            )
+        return tuple(bridge)
+
+    def decode(self, completions: Sequence[Sequence[int]]) -> list[str]:
+        """Texts of completions, special tokens left out."""
+        texts: list[str] = self.tokenizer.batch_decode(completions, skip_special_tokens=True)
+        return texts
+
+    def _render(self, messages: list[dict[str, str]]) -> str:
+        text: str = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return text
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+
+def _user(content: str) -> dict[str, str]:
+    return {"role": "user", "content": content}

@@ -1,0 +1,99 @@
+"""A KV cache in preallocated slabs, from which finished rows can be retired.
+
+`transformers`' dynamic cache copies everything at each token. Here each layer owns two slabs
+[rows, heads, columns, head size] that are written in place. When rows finish, the others move on
+in a smaller working copy; ``restore`` brings what they wrote back, and the finished rows are
+there again for the next turn.
+"""
+
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicLayer
+
+
+class SlabLayer(DynamicLayer):
+    """One layer's keys and values: the first ``length`` columns of its slabs are filled."""
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self.columns = columns
+        self.length = 0
+        self.slabs: tuple[Tensor, Tensor] | None = None  # all rows
+        self.working: tuple[Tensor, Tensor] | None = None  # the rows in play
+
+    def get_seq_length(self) -> int:
+        """Columns filled so far."""
+        return self.length
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Write [rows, heads, new columns, head size] and return all columns filled so far."""
+        if self.working is None:
+            rows, heads, _, size = key_states.shape
+            shape = (rows, heads, self.columns, size)
+            self.slabs = self.working = (key_states.new_zeros(shape), value_states.new_zeros(shape))
+            self.is_initialized = True
+        end = self.length + key_states.shape[2]
+        keys, values = self.working
+        keys[:, :, self.length : end] = key_states
+        values[:, :, self.length : end] = value_states
+        self.length = end
+        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+        return self.keys, self.values
+
+    def repeat(self, copies: int) -> None:
+        """Every row ``copies`` times, side by side."""
+        assert self.slabs is not None
+        keys, values = (slab.repeat_interleave(copies, dim=0) for slab in self.slabs)
+        self.slabs = self.working = (keys, values)
+
+    def select(self, rows: Tensor, since: int, playing: Tensor) -> None:
+        """Go on with the slabs' ``rows`` alone; see ``SlabCache.select``."""
+        self.restore(since, playing)
+        assert self.slabs is not None
+        keys, values = (slab.index_select(0, rows) for slab in self.slabs)
+        self.working = (keys, values)
+
+    def restore(self, since: int, playing: Tensor) -> None:
+        """Bring the columns from ``since`` on that the rows ``playing`` wrote back to the slabs."""
+        assert self.slabs is not None and self.working is not None
+        if self.working is not self.slabs:
+            for slab, working in zip(self.slabs, self.working, strict=True):
+                slab[playing, :, since : self.length] = working[:, :, since : self.length]
+            self.working = self.slabs
+
+
+class SlabCache(Cache):
+    """The cache of a model with ``layers`` layers and room for ``columns`` tokens."""
+
+    def __init__(self, layers: int, columns: int) -> None:
+        super().__init__(layers=[SlabLayer(columns) for _ in range(layers)])
+        self._playing: Tensor | None = None
+        self._since = 0
+
+    def repeat(self, copies: int) -> None:
+        """Every row ``copies`` times, side by side."""
+        for layer in self.layers:
+            layer.repeat(copies)
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows alone (indices into all rows)."""
+        for layer in self.layers:
+            layer.select(rows, self._since, self._playing_rows(rows))
+        self._playing, self._since = rows, self.get_seq_length()
+
+    def restore(self) -> None:
+        """Go on with all rows."""
+        if self._playing is not None:
+            for layer in self.layers:
+                layer.restore(self._since, self._playing)
+            self._playing = None
+
+    def _playing_rows(self, default: Tensor) -> Tensor:
+        return default if self._playing is None else self._playing
+
+
+def slab_cache(config: object, columns: int) -> SlabCache:
+    """A cache for a model of this `transformers` config."""
+    layers = int(config.get_text_config().num_hidden_layers)  # type: ignore[attr-defined]
+    return SlabCache(layers, columns)

@@ -1,0 +1,280 @@
+"""From the config to the jobs: which models exist, what each comes from, and each job's spec.
+
+A *node* is a model or a prompt on a model: every method is a node, and every round but the last of
+a method that fine-tunes in rounds is one more (``star_d.round1``). A *job spec* holds what one job
+depends on and nothing else; Snakemake reruns a job when its spec changes.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from selfcorrect import spec
+from selfcorrect.spec import RL, SFT, Config, Count, Method, Task
+from selfcorrect.validation import AnyModel, ConfigError, Strict, parse
+
+Kind = Literal["base", "prompt", "sft", "rl"]
+Instruction = Literal["correction", "refinement"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A model of one task and how it is made from its ``parent``'s.
+
+    ``kind``: ``base`` (pretrained or loaded), ``prompt`` (the parent's model with another
+    instruction), ``sft`` or ``rl``. ``settings`` are the task's with the method's on top.
+    """
+
+    name: str
+    method: str
+    kind: Kind
+    parent: str | None
+    settings: RL | SFT | None = None
+
+
+# --- job specs --------------------------------------------------------------------------------
+
+
+class Job(Strict):
+    """What every job of a node knows."""
+
+    task: str = Field(description="name of the task in the config")
+    node: str = Field(description="the node that the job works for")
+    seed: int = Field(description="run seed")
+
+
+class PretrainJob(Job):
+    """Make the tiny base model."""
+
+    data: spec.CarryProblems
+    corpus: spec.CarryCorpus
+    tiny: spec.TinyModel
+    pretraining: spec.Pretraining
+    threads: int
+
+
+class SampleJob(Job):
+    """Sample two-turn traces of training problems."""
+
+    data: spec.CarryProblems
+    generation: spec.Generation
+    sampling: spec.Sampling
+
+
+class SelectJob(Job):
+    """Choose the traces to fine-tune on."""
+
+    data: spec.CarryProblems
+    traces: Literal["star", "pair"]
+    transitions: tuple[Literal["wrong_right", "right_right"], ...]
+    max_traces: Count
+
+
+class FinetuneJob(Job):
+    """Fine-tune on selected traces."""
+
+    data: spec.CarryProblems
+    sft: SFT
+
+
+class ReinforceJob(Job):
+    """Train by the multi-turn policy gradient."""
+
+    data: spec.CarryProblems
+    max_new_tokens: Count
+    rl: RL
+
+
+class GenerateJob(Job):
+    """Sample the attempts that are evaluated."""
+
+    data: spec.CarryProblems
+    generation: spec.Generation
+    split: Literal["validation", "test"]
+    problems: Count
+    instruction: Instruction
+    turns: Count = Field(description="greedy attempts")
+    samples: int = Field(description="sampled traces per problem")
+    sampled_turns: Count = Field(description="attempts of a sampled trace")
+    temperature: float
+    window: Count
+
+
+class GradeJob(Job):
+    """Grade attempts."""
+
+    data: spec.CarryProblems
+    split: Literal["validation", "test"]
+
+
+class MethodRow(Strict):
+    """A method as tables and figures show it."""
+
+    name: str
+    label: str
+    tables: tuple[str, ...]
+
+
+class ReportJob(Strict):
+    """Draw tables and figures over tasks, methods and seeds."""
+
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    methods: tuple[MethodRow, ...]
+
+
+# --- the plan ---------------------------------------------------------------------------------
+
+
+class Plan:
+    """All nodes and job specs of a config; settings that cannot be combined are refused here."""
+
+    def __init__(self, config: Config) -> None:
+        """Resolve every method on every task that is run.
+
+        Raises:
+            ConfigError: a method's overrides do not fit the task's settings.
+        """
+        self.config = config
+        self.nodes: dict[str, dict[str, Node]] = {
+            task: {node.name: node for node in self._nodes_of(task)} for task in config.run.tasks
+        }
+
+    # nodes
+
+    def methods(self) -> list[str]:
+        """The methods that are evaluated, in the config's order; the base is always among them."""
+        wanted = self.config.run.methods
+        return [
+            name
+            for name in self.config.methods
+            if wanted == "all" or name == "base" or name in wanted
+        ]
+
+    def _nodes_of(self, task: str) -> Iterator[Node]:
+        needed = set()
+        for name in self.methods():
+            at: str | None = name
+            while at is not None:
+                needed.add(at)
+                at = self.config.methods[at].start
+        for name in self.config.methods:
+            if name in needed:
+                yield from _chain(task, self.config.tasks[task], name, self.config.methods[name])
+
+    def owner(self, task: str, node: str) -> str:
+        """The node whose model ``node`` uses: itself, or for a prompt the model it is put to."""
+        found = self.nodes[task][node]
+        return self.owner(task, found.parent) if found.kind == "prompt" and found.parent else node
+
+    # job specs; each takes (task, node, seed), Snakemake's wildcards
+
+    def pretrain(self, task: str, node: str, seed: int) -> PretrainJob:
+        """Spec of the pretraining job."""
+        of = self.config.tasks[task]
+        return PretrainJob(
+            task=task, node=node, seed=seed, data=of.data, corpus=of.corpus,
+            tiny=of.model.tiny, pretraining=of.model.pretraining,
+            threads=self.config.compute.pretraining_threads,
+        )  # fmt: skip
+
+    def sample(self, task: str, node: str, seed: int) -> SampleJob:
+        """Spec of sampling traces from ``node``'s model."""
+        of = self.config.tasks[task]
+        return SampleJob(
+            task=task, node=node, seed=seed, data=of.data, generation=of.generation,
+            sampling=of.sampling,
+        )  # fmt: skip
+
+    def select(self, task: str, node: str, seed: int) -> SelectJob:
+        """Spec of choosing the traces that ``node`` is fine-tuned on."""
+        method = self.config.methods[self.nodes[task][node].method]
+        sft = self._sft(task, node)
+        assert method.sft is not None
+        return SelectJob(
+            task=task, node=node, seed=seed, data=self.config.tasks[task].data,
+            traces=method.sft.traces,
+            transitions=method.sft.transitions, max_traces=sft.max_traces,
+        )  # fmt: skip
+
+    def finetune(self, task: str, node: str, seed: int) -> FinetuneJob:
+        """Spec of fine-tuning ``node``."""
+        data = self.config.tasks[task].data
+        return FinetuneJob(task=task, node=node, seed=seed, data=data, sft=self._sft(task, node))
+
+    def reinforce(self, task: str, node: str, seed: int) -> ReinforceJob:
+        """Spec of training ``node`` by RL."""
+        of, rl = self.config.tasks[task], self.nodes[task][node].settings
+        assert isinstance(rl, RL)
+        return ReinforceJob(
+            task=task, node=node, seed=seed, data=of.data,
+            max_new_tokens=of.generation.max_new_tokens, rl=rl,
+        )  # fmt: skip
+
+    def generate(self, task: str, node: str, seed: int) -> GenerateJob:
+        """Spec of sampling ``node``'s attempts for evaluation."""
+        of = self.config.tasks[task]
+        evaluation = of.evaluation
+        many = node in evaluation.many_turns_for
+        return GenerateJob(
+            task=task, node=node, seed=seed, data=of.data, generation=of.generation,
+            split=evaluation.split, problems=evaluation.problems,
+            instruction=self.config.methods[node].instruction,
+            turns=evaluation.many_turns if many else evaluation.turns,
+            samples=evaluation.samples, sampled_turns=evaluation.turns,
+            temperature=evaluation.temperature, window=evaluation.window,
+        )  # fmt: skip
+
+    def grade(self, task: str, node: str, seed: int) -> GradeJob:
+        """Spec of grading ``node``'s attempts."""
+        of = self.config.tasks[task]
+        return GradeJob(task=task, node=node, seed=seed, data=of.data, split=of.evaluation.split)
+
+    def report(self) -> ReportJob:
+        """Spec of the tables and figures."""
+        rows = []
+        for name in self.methods():
+            method = self.config.methods[name]
+            rows.append(MethodRow(name=name, label=method.label, tables=method.tables))
+        return ReportJob(
+            tasks=self.config.run.tasks, seeds=self.config.run.seeds, methods=tuple(rows)
+        )
+
+    def _sft(self, task: str, node: str) -> SFT:
+        settings = self.nodes[task][node].settings
+        assert isinstance(settings, SFT)
+        return settings
+
+
+def _chain(task_name: str, task: Task, name: str, method: Method) -> Iterable[Node]:
+    """The nodes of one method: one, or one a round."""
+    if method.rl is not None:
+        yield Node(
+            name, name, "rl", method.start, _settings(RL, task_name, task.rl, name, method.rl)
+        )
+    elif method.sft is not None:
+        sft = _settings(SFT, task_name, task.sft, name, method.sft)
+        parent = method.start
+        for round_ in range(1, method.sft.rounds + 1):
+            own = name if round_ == method.sft.rounds else f"{name}.round{round_}"
+            yield Node(own, name, "sft", parent, sft)
+            parent = own
+    else:
+        yield Node(name, name, "base" if method.start is None else "prompt", method.start)
+
+
+def _settings(
+    kind: type[AnyModel], task: str, default: Strict, method: str, overrides: Strict
+) -> AnyModel:
+    own: dict[str, Any] = {
+        key: value
+        for key, value in overrides.model_dump(exclude_none=True).items()
+        if key in kind.model_fields
+    }
+    try:
+        return parse(kind, {**default.model_dump(), **own})
+    except ConfigError as error:
+        which = "rl" if kind is RL else "sft"
+        raise ConfigError(f"methods.{method}.{which} on tasks.{task}.{which}: {error}") from None

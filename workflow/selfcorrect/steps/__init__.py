@@ -1,0 +1,1 @@
+"""The steps of the workflow: one small module a rule, none of which imports another."""

@@ -1,0 +1,84 @@
+"""What every step shares: its arguments, its spec, and errors as one line.
+
+A step is called as ``python -m selfcorrect.steps.NAME --spec JSON --key PATH ...``. Steps import
+torch and the like only after their arguments are read, so that ``--help`` answers at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from selfcorrect.codehash import code_hash
+from selfcorrect.files import FileProblem, read_json
+from selfcorrect.plan import Job
+from selfcorrect.validation import AnyModel, ConfigError, parse
+
+# Set before torch is imported: threads that wait must not spin beside other jobs, and nothing is
+# looked up on the Hub for a model that lies on this machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def parser(doc: str | None, *, spec: bool = True) -> argparse.ArgumentParser:
+    """A parser whose help is the step's docstring, with ``--spec`` if the step has one."""
+    made = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    if spec:
+        made.add_argument(
+            "--spec", required=True, help="the job's spec: JSON text, or a file that holds it"
+        )
+    return made
+
+
+def path_argument(made: argparse.ArgumentParser, name: str, help_: str, **more: Any) -> None:
+    """Add ``--name PATH``, required unless said otherwise."""
+    made.add_argument(f"--{name}", type=Path, help=help_, **{"required": True, **more})
+
+
+def job(kind: type[AnyModel], text: str) -> AnyModel:
+    """The spec as a typed job.
+
+    Raises:
+        ConfigError: it is not a spec of this kind.
+        FileProblem: it names a file that cannot be read.
+    """
+    import json
+
+    raw = json.loads(text) if text.lstrip().startswith("{") else read_json(Path(text))
+    return parse(kind, raw)
+
+
+def identity(step: str, spec: Job, *inputs: Path) -> dict[str, Any]:
+    """What a resumable job is: its spec, its code and the checksums of its inputs.
+
+    An input folder counts by its weights, a name on the Hub by the name.
+    """
+    from selfcorrect.files import sha256
+
+    digests = []
+    for path in inputs:
+        parts = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+        digests.append([sha256(part) if part.is_file() else str(part) for part in parts])
+    return {
+        "step": step,
+        "spec": spec.model_dump(mode="json"),
+        "code": code_hash(f"steps.{step}"),
+        "inputs": digests,
+    }
+
+
+def run(main: Callable[[Sequence[str] | None], None]) -> None:
+    """Call a step's ``main``; problems a person can mend are one clear line, not a traceback."""
+    try:
+        main(None)
+    except (ConfigError, FileProblem, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,43 @@
+"""Fine-tune a model on selected traces.
+
+python -m selfcorrect.steps.finetune --spec JSON --start DIR --selection FILE --model DIR
+"""
+
+from collections.abc import Sequence
+
+from selfcorrect.steps import cli
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train and write the model."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--start", required=True, help="model that training starts from")
+    cli.path_argument(parser, "selection", "traces to learn from")
+    cli.path_argument(parser, "model", "folder of the model to write")
+    arguments = parser.parse_args(argv)
+
+    from selfcorrect import files, provenance, seeds
+    from selfcorrect.plan import FinetuneJob
+
+    job = cli.job(FinetuneJob, arguments.spec)
+    watch = provenance.Stopwatch()
+
+    from selfcorrect.learning.sft import finetune
+    from selfcorrect.lm import models
+    from selfcorrect.tasks import make_task
+    from selfcorrect.tracefile import read_traces
+
+    models.prepare_process()
+    problems = {problem.id: problem for problem in make_task(job.data).problems("train")}
+    traces = read_traces(arguments.selection, problems)
+    lm = models.load(arguments.start)
+    work = arguments.model.with_name("work")
+    with files.locked(work):
+        finetune(lm, traces, job.sft, seeds.derive(job.seed, job.task, job.node), work)
+        record = provenance.describe(job, watch, start=arguments.start, traces=len(traces))
+        models.save(lm, arguments.model, record)
+    files.remove(work)
+
+
+if __name__ == "__main__":
+    cli.run(main)

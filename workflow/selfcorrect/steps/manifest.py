@@ -1,0 +1,41 @@
+"""List what the tables were made of: config, provenance of every result, checksums.
+
+python -m selfcorrect.steps.manifest --spec JSON --results DIR --tables DIR --manifest FILE
+"""
+
+from collections.abc import Sequence
+
+from selfcorrect.steps import cli
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Gather the records beside the results into one file."""
+    parser = cli.parser(__doc__)
+    cli.path_argument(parser, "results", "folder of all results")
+    cli.path_argument(parser, "tables", "finished tables")
+    cli.path_argument(parser, "manifest", "file to write (JSON)")
+    arguments = parser.parse_args(argv)
+
+    from selfcorrect import files, provenance
+    from selfcorrect.spec import Config
+
+    config = cli.job(Config, arguments.spec)
+    records = {}
+    for task in config.run.tasks:
+        for path in sorted((arguments.results / task).rglob(f"*{provenance.SIDECAR}")):
+            seed = path.relative_to(arguments.results).parts[2]
+            if seed in {f"seed{seed}" for seed in config.run.seeds}:
+                records[str(path.relative_to(arguments.results))] = files.read_json(path)
+    files.write_json(
+        arguments.manifest,
+        {
+            "config": config.model_dump(mode="json"),
+            "environment": provenance.environment(),
+            "tables": files.checksums(arguments.tables),
+            "results": records,
+        },
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

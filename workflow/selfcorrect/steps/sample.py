@@ -1,0 +1,61 @@
+"""Sample two-turn traces of training problems from a model.
+
+python -m selfcorrect.steps.sample --spec JSON --model DIR --traces FILE
+"""
+
+from collections.abc import Sequence
+
+from selfcorrect.steps import cli
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Sample in parts; parts done before a stop are not sampled again."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--model", required=True, help="model to sample from")
+    cli.path_argument(parser, "traces", "trace file to write (Parquet)")
+    arguments = parser.parse_args(argv)
+
+    from pathlib import Path
+
+    from selfcorrect import provenance, seeds
+    from selfcorrect.plan import SampleJob
+
+    job = cli.job(SampleJob, arguments.spec)
+    watch = provenance.Stopwatch()
+
+    from selfcorrect.collect import collect
+    from selfcorrect.lm import models
+    from selfcorrect.records import Problem, Trace
+    from selfcorrect.rollout import rollout
+    from selfcorrect.tasks import make_task
+
+    models.prepare_process()
+    task, lm = make_task(job.data), models.load(arguments.model)
+
+    def sample(problems: Sequence[Problem], part: int) -> list[Trace]:
+        return rollout(
+            lm.engine,
+            lm.chat,
+            task,
+            problems,
+            instruction=task.prompts.correction,
+            turns=2,
+            samples=job.sampling.samples_per_problem,
+            max_new_tokens=job.generation.max_new_tokens,
+            temperature=job.sampling.temperature,
+            seed=seeds.derive(job.seed, job.task, job.node, "sample", part),
+        )
+
+    collect(
+        arguments.traces,
+        task.problems("train")[: job.sampling.problems],
+        max(1, job.generation.batch_size // job.sampling.samples_per_problem),
+        [("sampled", sample)],
+        arguments.traces.with_suffix(".parts"),
+        cli.identity("sample", job, Path(arguments.model)),
+    )
+    provenance.write_beside(arguments.traces, provenance.describe(job, watch))
+
+
+if __name__ == "__main__":
+    cli.run(main)

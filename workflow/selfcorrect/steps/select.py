@@ -1,0 +1,54 @@
+"""Choose the traces that a supervised baseline is fine-tuned on.
+
+python -m selfcorrect.steps.select --spec JSON --traces FILE --selection FILE
+"""
+
+from collections.abc import Sequence
+
+from selfcorrect.steps import cli
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Grade traces, keep the wanted ones, write them."""
+    parser = cli.parser(__doc__)
+    cli.path_argument(parser, "traces", "traces sampled from the model")
+    cli.path_argument(parser, "selection", "trace file to write: those to learn from")
+    arguments = parser.parse_args(argv)
+
+    from selfcorrect import provenance, seeds
+    from selfcorrect.learning import traces as selection
+    from selfcorrect.plan import SelectJob
+    from selfcorrect.tasks import grade_attempt, make_task
+    from selfcorrect.tracefile import read_traces, write_traces
+
+    job = cli.job(SelectJob, arguments.spec)
+    watch = provenance.Stopwatch()
+    task = make_task(job.data)
+    problems = {problem.id: problem for problem in task.problems("train")}
+    traces = read_traces(arguments.traces, problems)
+    verdicts = [
+        [grade_attempt(task, trace.problem, attempt).verdict for attempt in trace.attempts]
+        for trace in traces
+    ]
+    rng = seeds.generator(job.seed, job.task, job.node, "select")
+    if job.traces == "star":
+        by_transition = selection.star(traces, verdicts)
+    else:
+        by_transition = selection.pair(traces, verdicts, rng)
+    chosen = selection.chosen(by_transition, job.transitions, job.max_traces, rng)
+    write_traces(arguments.selection, {"sampled": chosen})
+    provenance.write_beside(
+        arguments.selection,
+        provenance.describe(
+            job,
+            watch,
+            sampled=len(traces),
+            wrong_right=len(by_transition[0]),
+            right_right=len(by_transition[1]),
+            selected=len(chosen),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)
