@@ -22,7 +22,7 @@ from selfcorrect.tracefile import read_table
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 0  # no reported result uses it
 RL_LEARNING_RATES = (1.0e-4, 2.0e-4, 3.0e-4)  # of all RL methods; chosen by SCoRe's t2
-SFT_LEARNING_RATES = (1.0e-4, 3.0e-4, 1.0e-3)
+SFT_LEARNING_RATES = (2.0e-4, 1.0e-3)
 SFT_EPOCHS = (1, 3)
 SFT_METHODS = ("star_d", "star_d_plus", "pair_sft_d", "pair_sft_d_plus")
 
@@ -34,6 +34,9 @@ def points() -> dict[str, dict]:
         tuned = {"learning_rate": rate}
         label = f"lr {rate:g}"
         methods[f"tune_stage1_{number}"] = {"variant_of": "stage1", "label": label, "rl": tuned}
+        methods[f"tune_multi_turn_rl_sum_{number}"] = {
+            "variant_of": "multi_turn_rl_sum", "label": label, "rl": tuned
+        }  # fmt: skip
         methods[f"tune_score_{number}"] = {
             "variant_of": "score", "start": f"tune_stage1_{number}", "label": label, "rl": tuned
         }  # fmt: skip

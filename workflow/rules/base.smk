@@ -3,12 +3,12 @@
 
 rule pretrain:
     output:
-        model=directory(NODE.replace("{node}", "base") + "/model"),
-        log=NODE.replace("{node}", "base") + "/training.jsonl",
+        model=directory(f"{BASE}/model"),
+        log=f"{BASE}/training.jsonl",
     log:
-        LOGS.replace("{node}", "base") + "/pretrain.log",
+        f"{BASE_LOGS}/pretrain.log",
     benchmark:
-        LOGS.replace("{node}", "base") + "/pretrain.benchmark.tsv"
+        f"{BASE_LOGS}/pretrain.benchmark.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: PLAN.config.compute.pretraining_threads
@@ -28,11 +28,11 @@ rule sample:
     input:
         model=own_model,
     output:
-        traces=NODE + "/traces.parquet",
+        traces=f"{NODE}/traces.parquet",
     log:
-        LOGS + "/sample.log",
+        f"{LOGS}/sample.log",
     benchmark:
-        LOGS + "/sample.benchmark.tsv"
+        f"{LOGS}/sample.benchmark.tsv"
     conda:
         "../../envs/torch.yaml"
     resources:

@@ -25,8 +25,10 @@ except (ConfigError, FileProblem) as error:
     raise WorkflowError(f"The config cannot be run:\n{error}") from None
 
 RESULTS = PLAN.config.results
-NODE = RESULTS + "/{task}/{node}/seed{seed}"
-LOGS = RESULTS + "/logs/{task}/{node}/seed{seed}"
+NODE = f"{RESULTS}/{{task}}/{{node}}/seed{{seed}}"
+LOGS = f"{RESULTS}/logs/{{task}}/{{node}}/seed{{seed}}"
+BASE = NODE.replace("{node}", "base")
+BASE_LOGS = LOGS.replace("{node}", "base")
 
 
 wildcard_constraints:

@@ -5,11 +5,11 @@ rule generate:
     input:
         model=own_model,
     output:
-        attempts=NODE + "/attempts.parquet",
+        attempts=f"{NODE}/attempts.parquet",
     log:
-        LOGS + "/generate.log",
+        f"{LOGS}/generate.log",
     benchmark:
-        LOGS + "/generate.benchmark.tsv"
+        f"{LOGS}/generate.benchmark.tsv"
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -25,13 +25,13 @@ rule generate:
 
 rule grade:
     input:
-        attempts=NODE + "/attempts.parquet",
+        attempts=f"{NODE}/attempts.parquet",
     output:
-        grades=NODE + "/grades.parquet",
+        grades=f"{NODE}/grades.parquet",
     log:
-        LOGS + "/grade.log",
+        f"{LOGS}/grade.log",
     benchmark:
-        LOGS + "/grade.benchmark.tsv"
+        f"{LOGS}/grade.benchmark.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:

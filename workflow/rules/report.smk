@@ -90,8 +90,9 @@ rule manifest:
         "../../envs/analysis.yaml"
     params:
         spec=PLAN.config.model_dump_json(),
+        results=lambda wildcards, output: Path(output.manifest).parents[1],
         code=code_hash("steps.manifest"),
     shell:
         step("manifest")
-        + " --spec {params.spec:q} --results {RESULTS} --tables {input.tables}"
+        + " --spec {params.spec:q} --results {params.results} --tables {input.tables}"
         " --manifest {output.manifest} > {log} 2>&1"

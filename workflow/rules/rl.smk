@@ -7,12 +7,12 @@ rule reinforce:
         reference=lambda wildcards: model_input(wildcards.task, "base", wildcards.seed),
         offline=offline_traces,
     output:
-        model=directory(NODE + "/model"),
-        log=NODE + "/training.jsonl",
+        model=directory(f"{NODE}/model"),
+        log=f"{NODE}/training.jsonl",
     log:
-        LOGS + "/reinforce.log",
+        f"{LOGS}/reinforce.log",
     benchmark:
-        LOGS + "/reinforce.benchmark.tsv"
+        f"{LOGS}/reinforce.benchmark.tsv"
     wildcard_constraints:
         node=nodes_of("rl"),
     conda:
@@ -35,13 +35,13 @@ rule reinforce:
 
 rule export_tensorboard:
     input:
-        log=NODE + "/training.jsonl",
+        log=f"{NODE}/training.jsonl",
     output:
-        events=directory(NODE + "/tensorboard"),
+        events=directory(f"{NODE}/tensorboard"),
     log:
-        LOGS + "/export_tensorboard.log",
+        f"{LOGS}/export_tensorboard.log",
     benchmark:
-        LOGS + "/export_tensorboard.benchmark.tsv"
+        f"{LOGS}/export_tensorboard.benchmark.tsv"
     conda:
         "../../envs/torch.yaml"
     params:

@@ -5,11 +5,11 @@ rule select:
     input:
         traces=parent_traces,
     output:
-        selection=NODE + "/selection.parquet",
+        selection=f"{NODE}/selection.parquet",
     log:
-        LOGS + "/select.log",
+        f"{LOGS}/select.log",
     benchmark:
-        LOGS + "/select.benchmark.tsv"
+        f"{LOGS}/select.benchmark.tsv"
     wildcard_constraints:
         node=nodes_of("sft"),
     conda:
@@ -27,13 +27,13 @@ rule select:
 rule finetune:
     input:
         model=parent_model,
-        selection=NODE + "/selection.parquet",
+        selection=f"{NODE}/selection.parquet",
     output:
-        model=directory(NODE + "/model"),
+        model=directory(f"{NODE}/model"),
     log:
-        LOGS + "/finetune.log",
+        f"{LOGS}/finetune.log",
     benchmark:
-        LOGS + "/finetune.benchmark.tsv"
+        f"{LOGS}/finetune.benchmark.tsv"
     wildcard_constraints:
         node=nodes_of("sft"),
     conda:

@@ -123,6 +123,9 @@ class ReportJob(Strict):
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
     methods: tuple[MethodRow, ...]
+    chains: tuple[tuple[str, ...], ...] = Field(
+        description="every method trained by RL, after the RL stages that it starts from"
+    )
 
 
 # --- the plan ---------------------------------------------------------------------------------
@@ -239,8 +242,19 @@ class Plan:
             method = self.config.methods[name]
             rows.append(MethodRow(name=name, label=method.label, tables=method.tables))
         return ReportJob(
-            tasks=self.config.run.tasks, seeds=self.config.run.seeds, methods=tuple(rows)
+            tasks=self.config.run.tasks,
+            seeds=self.config.run.seeds,
+            methods=tuple(rows),
+            chains=tuple(self._chain_of(row.name) for row in rows if self._trains(row.name)),
         )
+
+    def _trains(self, method: str | None) -> bool:
+        return method is not None and self.config.methods[method].rl is not None
+
+    def _chain_of(self, method: str) -> tuple[str, ...]:
+        start = self.config.methods[method].start
+        before = self._chain_of(start) if start is not None and self._trains(start) else ()
+        return (*before, method)
 
     def _sft(self, task: str, node: str) -> SFT:
         settings = self.nodes[task][node].settings

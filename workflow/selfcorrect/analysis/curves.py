@@ -20,16 +20,12 @@ Logs = Mapping[Place, pd.DataFrame]
 Panel = tuple[str, tuple[str, ...]]  # a task, and the methods that were trained one after another
 
 
-def panels_of(report: Report, logs: Logs, chains: Sequence[Sequence[str]]) -> list[Panel]:
-    """What gets a panel: on each task every chain, and what has a log but is no part of a chain."""
-    by_end = {chain[-1]: tuple(chain) for chain in chains}
+def panels_of(report: Report) -> list[Panel]:
+    """A panel per task and chain of stages; one that another chain goes on from is part of its."""
+    chains = report.spec.chains
     earlier = {node for chain in chains for node in chain[:-1]}
     return [
-        (task, by_end.get(row.name, (row.name,)))
-        for task in report.spec.tasks
-        for row in report.spec.methods
-        if row.name in by_end
-        or (row.name not in earlier and any((of.task, of.node) == (task, row.name) for of in logs))
+        (task, chain) for task in report.spec.tasks for chain in chains if chain[-1] not in earlier
     ]
 
 

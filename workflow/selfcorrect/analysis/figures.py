@@ -1,7 +1,6 @@
 """The figures: ``bars_main`` and ``bars_ablations``, accuracy of both attempts per method (the
 paper's Fig. 1, left), and ``training``, the training curves (Fig. 6a)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -15,18 +14,17 @@ from selfcorrect.analysis.style import MISSING, OTHER, colour, save, style, tint
 from selfcorrect.analysis.summary import Report, Summary
 
 
-def write(report: Report, logs: curves.Logs, chains: Sequence[Sequence[str]], folder: Path) -> None:
+def write(report: Report, logs: curves.Logs, folder: Path) -> None:
     """Draw all figures into ``folder``, which is made: PDF, PNG and the caption as text.
 
-    ``chains``: for every method trained by RL, itself after the methods it starts from, whose
-    training logs go before its own on one axis: (stage1, score). What has no log is said to be
-    missing.
+    A method's training curve goes on from those of the methods it starts from (``chains`` of the
+    spec). What has no log is said to be missing.
     """
     folder.mkdir(parents=True)
     with style():
         for table in ("main", "ablations"):
             save(bars(report, table), folder, f"bars_{table}", bars_caption(report, table))
-        panels = curves.panels_of(report, logs, chains)
+        panels = curves.panels_of(report)
         figure = curves.draw(report, logs, panels)
         save(figure, folder, "training", curves.caption(report, logs, panels))
 

@@ -16,9 +16,9 @@ whose three parts the mean squares of a two-way analysis of variance estimate wi
 degrees of freedom are Satterthwaite's, so a variance that comes mostly from five seeds gets the
 t quantile of about four degrees. (Clark 1973, "The language-as-fixed-effect fallacy", is this
 design with subjects and words.) The alternative, a bootstrap over seeds and problems (Owen 2007),
-shrinks the seeds' part by (S-1)/S and uses a normal quantile: in simulation with five seeds that
-dominate, its 95 % interval covered 90 %, this one 95 %. With two or three seeds that dominate,
-this one covers about 90 %: draw more seeds.
+takes the seeds' variance (S-1)/S times too small and knows no t: in simulation with five seeds
+that dominate, a normal interval with that variance covered 90 % instead of 95 %, this one 95 %.
+With two or three seeds that dominate, this one too covers only about 90 %: draw more seeds.
 
 **Shape of the interval.** A variance v is turned into the number of independent problems that
 would give the same variance, n_eff = (variance of one draw) / v, as survey statistics do (Korn and

@@ -87,8 +87,9 @@ def load(path: str | Path) -> LanguageModel:
         tokenizer = AutoTokenizer.from_pretrained(str(path))
         model = AutoModelForCausalLM.from_pretrained(str(path), dtype=torch.float32)
     except Exception as error:  # whatever a reader of weights, JSON or the Hub may raise
+        why = " ".join(str(error).split())  # in one line
         raise files.FileProblem(
-            f"{path}: cannot be loaded as a model ({type(error).__name__}: {error}). "
+            f"{path}: cannot be loaded as a model ({type(error).__name__}: {why}). "
             "Check `model.path` in the config; it is a local folder or a Hugging Face name."
         ) from error
     return LanguageModel(model.eval(), Chat(tokenizer))

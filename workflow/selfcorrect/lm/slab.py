@@ -6,19 +6,25 @@ in a smaller working copy; ``restore`` brings what they wrote back, and the fini
 there again for the next turn.
 """
 
+from typing import Any
+
+import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
+
+Slabs = tuple[Tensor, Tensor]  # keys and values, each [rows, heads, columns, head size]
+
+SPARE_COLUMNS = 32  # room for a short attempt before slabs have to grow
 
 
 class SlabLayer(DynamicLayer):
     """One layer's keys and values: the first ``length`` columns of its slabs are filled."""
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.columns = columns
         self.length = 0
-        self.slabs: tuple[Tensor, Tensor] | None = None  # all rows
-        self.working: tuple[Tensor, Tensor] | None = None  # the rows in play
+        self.slabs: Slabs | None = None  # all rows
+        self.working: Slabs | None = None  # the rows in play
 
     def get_seq_length(self) -> int:
         """Columns filled so far."""
@@ -28,12 +34,16 @@ class SlabLayer(DynamicLayer):
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
         """Write [rows, heads, new columns, head size] and return all columns filled so far."""
-        if self.working is None:
-            rows, heads, _, size = key_states.shape
-            shape = (rows, heads, self.columns, size)
-            self.slabs = self.working = (key_states.new_zeros(shape), value_states.new_zeros(shape))
-            self.is_initialized = True
         end = self.length + key_states.shape[2]
+        if self.working is None:
+            empty = (key_states[:, :, :0], value_states[:, :, :0])
+            self.slabs = self.working = _with_room(empty, end)
+            self.is_initialized = True
+        elif end > self.working[0].shape[2]:
+            grown = _with_room(self.working, 2 * end)
+            if self.working is self.slabs:
+                self.slabs = grown
+            self.working = grown
         keys, values = self.working
         keys[:, :, self.length : end] = key_states
         values[:, :, self.length : end] = value_states
@@ -58,16 +68,28 @@ class SlabLayer(DynamicLayer):
         """Bring the columns from ``since`` on that the rows ``playing`` wrote back to the slabs."""
         assert self.slabs is not None and self.working is not None
         if self.working is not self.slabs:
+            if self.length > self.slabs[0].shape[2]:
+                self.slabs = _with_room(self.slabs, self.length)
             for slab, working in zip(self.slabs, self.working, strict=True):
                 slab[playing, :, since : self.length] = working[:, :, since : self.length]
             self.working = self.slabs
 
 
-class SlabCache(Cache):
-    """The cache of a model with ``layers`` layers and room for ``columns`` tokens."""
+def _with_room(slabs: Slabs, columns: int) -> Slabs:
+    """The same slabs with ``columns`` columns and some to spare.
 
-    def __init__(self, layers: int, columns: int) -> None:
-        super().__init__(layers=[SlabLayer(columns) for _ in range(layers)])
+    Zeros, not garbage: a masked column must hold finite numbers.
+    """
+    room = columns + SPARE_COLUMNS - slabs[0].shape[2]
+    keys, values = (torch.nn.functional.pad(slab, (0, 0, 0, room)) for slab in slabs)
+    return keys, values
+
+
+class SlabCache(Cache):
+    """The cache of a model with ``layers`` layers."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(layers=[SlabLayer() for _ in range(layers)])
         self._playing: Tensor | None = None
         self._since = 0
 
@@ -93,7 +115,6 @@ class SlabCache(Cache):
         return default if self._playing is None else self._playing
 
 
-def slab_cache(config: object, columns: int) -> SlabCache:
+def slab_cache(config: Any) -> SlabCache:
     """A cache for a model of this `transformers` config."""
-    layers = int(config.get_text_config().num_hidden_layers)  # type: ignore[attr-defined]
-    return SlabCache(layers, columns)
+    return SlabCache(int(config.get_text_config().num_hidden_layers))

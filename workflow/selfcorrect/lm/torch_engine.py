@@ -27,7 +27,7 @@ class TorchEngine:
         self.model = model
         self.eos = eos
         self.pad = pad
-        self.columns = columns or int(model.config.get_text_config().max_position_embeddings)
+        self.columns = columns or _context(model.config.get_text_config())
 
     def open(self, prompts: Sequence[Sequence[int]], copies: int = 1) -> "TorchSession":
         """Read the prompts, each once, and start ``copies`` rows for each."""
@@ -42,7 +42,7 @@ class TorchSession:
         self._device = engine.model.device
         rows = len(prompts)
         self._mask = torch.zeros((rows, 0), dtype=torch.long, device=self._device)  # [R, columns]
-        self._cache = slab_cache(engine.model.config, engine.columns)
+        self._cache = slab_cache(engine.model.config)
         self._logits = torch.empty(0)  # [R, V] of each row's next token
         self._pending: list[list[int]] = [[] for _ in range(rows)]  # written, not read yet
         self.extend(prompts)
@@ -128,6 +128,15 @@ class TorchSession:
         )
         logits: Tensor = output.logits[:, -1]
         return logits
+
+
+def _context(config: Any) -> int:
+    """Tokens a conversation may have: the model's context, or its sliding window if it has one.
+
+    A window slides over columns, holes included: beyond it a row would not be read as by itself.
+    """
+    window = getattr(config, "sliding_window", None)
+    return int(min(config.max_position_embeddings, window or config.max_position_embeddings))
 
 
 def choose(logits: Tensor, temperature: float, uniform: Tensor) -> tuple[Tensor, Tensor]:

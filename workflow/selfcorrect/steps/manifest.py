@@ -16,15 +16,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.path_argument(parser, "manifest", "file to write (JSON)")
     arguments = parser.parse_args(argv)
 
+    from itertools import product
+
     from selfcorrect import files, provenance
+    from selfcorrect.plan import Plan
     from selfcorrect.spec import Config
 
     config = cli.job(Config, arguments.spec)
     records = {}
-    for task in config.run.tasks:
-        for path in sorted((arguments.results / task).rglob(f"*{provenance.SIDECAR}")):
-            seed = path.relative_to(arguments.results).parts[2]
-            if seed in {f"seed{seed}" for seed in config.run.seeds}:
+    for task, nodes in Plan(config).nodes.items():
+        for node, seed in product(nodes, config.run.seeds):
+            folder = arguments.results / task / node / f"seed{seed}"
+            for path in sorted(folder.rglob(f"*{provenance.SIDECAR}")):
                 records[str(path.relative_to(arguments.results))] = files.read_json(path)
     files.write_json(
         arguments.manifest,

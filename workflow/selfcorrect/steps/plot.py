@@ -1,7 +1,6 @@
 """Draw the figures from graded attempts and training logs: PDF, PNG and captions.
 
-    python -m selfcorrect.steps.plot --spec JSON --grades FILE... --logs FILE... \\
-        --chains stage1+score single_turn_rl ... --output DIR
+python -m selfcorrect.steps.plot --spec JSON --grades FILE... --logs FILE... --output DIR
 """
 
 from collections.abc import Sequence
@@ -18,13 +17,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.path_argument(
         parser, "logs", "training logs, .../<task>/<method>/seed<k>/training.jsonl", nargs="*"
     )
-    parser.add_argument(
-        "--chains",
-        nargs="*",
-        default=[],
-        metavar="A+B",
-        help="every method trained by RL, after those it starts from, joined by +: one panel each",
-    )
     cli.path_argument(parser, "output", "folder to write; what it held before is replaced")
     arguments = parser.parse_args(argv)
 
@@ -37,9 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     job = cli.job(ReportJob, arguments.spec)
     report = summarise(read_all_grades(arguments.grades), job)
     logs = read_all_logs(arguments.logs)
-    chains = [chain.split("+") for chain in arguments.chains]
     with files.replacing(arguments.output) as folder:
-        figures.write(report, logs, chains, folder)
+        figures.write(report, logs, folder)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from selfcorrect.tasks.task import Document, Split
 
 Digits = NDArray[np.int64]
 
+PROBLEMS_PER_BLOCK = 10_000
+
 
 class Carry:
     """The task; give it a corpus and it is also a testbed."""
@@ -57,15 +59,17 @@ class Carry:
             "validation": self.data.validation,
             "train": self.data.train,
         }
-        rng = seeds.generator(self.data.seed, "carry", "problems")
         wanted = sum(sizes.values())
-        a, b = self._draw(rng, 2 * wanted)
-        _, first = np.unique(self._codes(a, b), return_index=True)
-        while len(first) < wanted:
-            more = self._draw(rng, wanted)
-            a, b = np.concatenate([a, more[0]]), np.concatenate([b, more[1]])
+        # Drawn in blocks, so that a larger split changes none of the problems drawn before it.
+        a, b = np.zeros((2, 0, self.data.width), dtype=np.int64)
+        keep = np.zeros(0, dtype=np.int64)
+        block = 0
+        while len(keep) < wanted:
+            rng = seeds.generator(self.data.seed, "carry", "problems", block)
+            more_a, more_b = self._draw(rng, PROBLEMS_PER_BLOCK)
+            a, b = np.concatenate([a, more_a]), np.concatenate([b, more_b])
             _, first = np.unique(self._codes(a, b), return_index=True)
-        keep = np.sort(first)[:wanted]  # in the order drawn: np.unique sorts by value
+            keep, block = np.sort(first)[:wanted], block + 1
         bounds = np.cumsum(list(sizes.values()))[:-1]
         parts = np.split(keep, bounds)
         return {split: (a[part], b[part]) for split, part in zip(sizes, parts, strict=True)}
@@ -105,10 +109,7 @@ class Carry:
         """Documents of the corpus mixture, about problems of neither validation nor test."""
         corpus = self.corpus
         assert corpus is not None, "a corpus is needed to write documents"
-        a, b = self._draw(rng, count + count // 10 + 100)
-        fresh = ~np.isin(self._codes(a, b), self._held_out)
-        a, b = a[fresh][:count], b[fresh][:count]
-
+        a, b = self._draw_fresh(rng, count)
         several = rng.random(count) >= corpus.single
         longer = several & (rng.random(count) < corpus.longer)
         attempts = np.where(longer, corpus.max_attempts, np.where(several, 2, 1))
@@ -134,6 +135,15 @@ class Carry:
                 attempts=tuple(column[i] for column in texts[: attempts[i]]),
                 instruction="refinement" if refined[i] else "correction",
             )
+
+    def _draw_fresh(self, rng: np.random.Generator, count: int) -> tuple[Digits, Digits]:
+        """Random problems that are neither validation nor test problems."""
+        a, b = np.zeros((2, 0, self.data.width), dtype=np.int64)
+        while len(a) < count:
+            more_a, more_b = self._draw(rng, count)
+            fresh = ~np.isin(self._codes(more_a, more_b), self._held_out)
+            a, b = np.concatenate([a, more_a[fresh]]), np.concatenate([b, more_b[fresh]])
+        return a[:count], b[:count]
 
     @cached_property
     def _held_out(self) -> NDArray[np.object_] | Digits:
