@@ -11,7 +11,6 @@ smaller than RL's: each SFT method has as many points of its own as all of RL to
 import argparse
 import subprocess
 import sys
-from itertools import product
 from pathlib import Path
 
 import yaml
@@ -22,8 +21,7 @@ from selfcorrect.tracefile import read_table
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 0  # no reported result uses it
 RL_LEARNING_RATES = (1.0e-4, 2.0e-4, 3.0e-4)  # of all RL methods; chosen by SCoRe's t2
-SFT_LEARNING_RATES = (2.0e-4, 1.0e-3)
-SFT_EPOCHS = (1, 3)
+SFT_POINTS = ((3.0e-4, 1), (1.0e-3, 1), (3.0e-4, 3))  # learning rate, epochs
 SFT_METHODS = ("star_d", "star_d_plus", "pair_sft_d", "pair_sft_d_plus")
 
 
@@ -41,7 +39,7 @@ def points() -> dict[str, dict]:
             "variant_of": "score", "start": f"tune_stage1_{number}", "label": label, "rl": tuned
         }  # fmt: skip
     for method in SFT_METHODS:
-        for number, (rate, epochs) in enumerate(product(SFT_LEARNING_RATES, SFT_EPOCHS)):
+        for number, (rate, epochs) in enumerate(SFT_POINTS):
             methods[f"tune_{method}_{number}"] = {
                 "variant_of": method,
                 "label": f"lr {rate:g}, {epochs} epoch{'s' if epochs > 1 else ''}",

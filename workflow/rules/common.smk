@@ -9,7 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from selfcorrect.codehash import code_hash
-from selfcorrect.config import load
+from selfcorrect.config import check_paths, load
 from selfcorrect.files import FileProblem, writable
 from selfcorrect.plan import Plan
 from selfcorrect.validation import ConfigError
@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 try:
     PLAN = Plan(load(config))
+    check_paths(PLAN.config)
     writable(Path(PLAN.config.results))
 except (ConfigError, FileProblem) as error:
     raise WorkflowError(f"The config cannot be run:\n{error}") from None

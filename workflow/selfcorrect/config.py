@@ -1,6 +1,7 @@
 """From the config as YAML gives it to the checked ``Config``: overlays, variants, references."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from selfcorrect.spec import Config
@@ -34,6 +35,22 @@ def load(raw: Mapping[str, Any]) -> Config:
     config = parse(Config, raw)
     _check_references(config)
     return config
+
+
+def check_paths(config: Config) -> None:
+    """Refuse a base model that is written as a local path and is not there.
+
+    A name on the Hub can only be looked up when it is loaded.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    for name in config.run.tasks:
+        path = config.tasks[name].model.path
+        if path is None or Path(path).is_dir():
+            continue
+        if path.startswith((".", "/", "~")) or path.count("/") > 1:
+            raise ConfigError(f"tasks.{name}.model.path: no such folder: {path}")
 
 
 def _expanded(name: str, methods: Mapping[str, Any], seen: tuple[str, ...] = ()) -> Any:

@@ -12,13 +12,27 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 
 class FileProblem(RuntimeError):
     """A file or folder that cannot be used; the message names it and says what to do."""
+
+
+@contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Name ``path`` where the system refuses to write it.
+
+    Raises:
+        FileProblem: the folder is not writable or the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        _explain(error, path)
+        raise
 
 
 @contextmanager
@@ -30,18 +44,17 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove(temporary)
-        yield temporary
-        _flush(temporary)
-        if path.is_dir():
-            remove(path)
-        temporary.replace(path)
-    except OSError as error:
-        _explain(error, path)
-        raise
+        with explaining(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove(temporary)
+            yield temporary
+            _flush(temporary)
+            if path.is_dir():
+                remove(path)
+            temporary.replace(path)
     finally:
-        remove(temporary)
+        with suppress(OSError):  # must not hide what went wrong above
+            remove(temporary)
 
 
 def _flush(path: Path) -> None:
@@ -152,10 +165,12 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold ``folder`` for this process alone; the kernel lets go when the process ends.
 
     Raises:
-        FileProblem: another process holds it.
+        FileProblem: another process holds it, or it cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
+    with explaining(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("w")
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

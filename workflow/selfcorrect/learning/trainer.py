@@ -8,6 +8,7 @@ base model, in Stage II too (Eq. 4). Adam starts afresh with every training stag
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class Trainer:
         self.optimiser = torch.optim.Adam(
             policy.model.parameters(), lr=rl.learning_rate, fused=True
         )
+        # Offline first attempts exist for the problems that were sampled, often not for all.
+        self.begun = [problem for problem in setting.problems if problem.id in setting.offline]
         self.step = 0
         self.beta2 = rl.beta2
         self.best_reward = -np.inf
@@ -83,13 +86,14 @@ class Trainer:
     def sample(self) -> list[Trace]:
         """This step's traces: fresh ones, and some that go on from offline first attempts."""
         rl, setting = self.rl, self.setting
-        problems = self._draw_problems()
-        offline = round(rl.offline_first_attempts * len(problems))
+        offline = round(rl.offline_first_attempts * rl.prompts_per_batch)
+        fresh = self._draw(setting.problems, "problems", rl.prompts_per_batch - offline)
+        begun = self._draw(self.begun, "begun problems", offline)
         seed = seeds.derive(setting.seed, "rollout", self.step)
         traces = []
         for part, firsts in (
-            (problems[offline:], None),
-            (problems[:offline], [self._offline_attempt(p) for p in problems[:offline]]),
+            (fresh, None),
+            (begun, [self._offline_attempt(problem) for problem in begun]),
         ):
             if part:
                 traces += rollout(
@@ -164,21 +168,14 @@ class Trainer:
         self.optimiser.step()
         return {**metrics, "grad_norm": norm.item()}
 
-    def _draw_problems(self) -> list[Problem]:
-        """The step's problems: shuffled epochs, a function of the step alone."""
-        count, size = self.rl.prompts_per_batch, len(self.setting.problems)
-        chosen = []
+    def _draw(self, problems: Sequence[Problem], name: str, count: int) -> list[Problem]:
+        """The step's share of ``problems``: shuffled epochs, a function of the step alone."""
+        drawn = []
         for position in range(self.step * count, (self.step + 1) * count):
-            epoch, place = divmod(position, size)
-            chosen.append(self.setting.problems[self._order(epoch)[place]])
-        return chosen
-
-    def _order(self, epoch: int) -> np.ndarray:
-        if getattr(self, "_shuffled", (None, None))[0] != epoch:
-            rng = seeds.generator(self.setting.seed, "problems", epoch)
-            self._shuffled = (epoch, rng.permutation(len(self.setting.problems)))
-        order: np.ndarray = self._shuffled[1]
-        return order
+            epoch, place = divmod(position, len(problems))
+            order = _order(self.setting.seed, name, epoch, len(problems))
+            drawn.append(problems[order[place]])
+        return drawn
 
     def _offline_attempt(self, problem: Problem) -> Attempt:
         attempts = self.setting.offline[problem.id]
@@ -208,6 +205,12 @@ class Trainer:
         self.policy.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.best_reward, self.best = state["best_reward"], state["best"]
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, name: str, epoch: int, size: int) -> np.ndarray:
+    """The order of an epoch."""
+    return seeds.generator(seed, name, epoch).permutation(size)
 
 
 def _batch_numbers(traces: Sequence[Trace], rewards: np.ndarray, rl: RL) -> dict[str, Any]:

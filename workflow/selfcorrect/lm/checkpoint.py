@@ -73,7 +73,7 @@ class Workspace:
 
     def record(self, numbers: dict[str, Any]) -> None:
         """Append one JSON line to the log."""
-        with self.log.open("a") as stream:
+        with files.explaining(self.log), self.log.open("a") as stream:
             stream.write(json.dumps(numbers) + "\n")
 
     def _cut_log(self, size: int) -> None:

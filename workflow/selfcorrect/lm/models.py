@@ -5,12 +5,17 @@ Every model the workflow makes is an ordinary checkpoint: ``AutoModelForCausalLM
 """
 
 import ctypes
+import errno
+import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging as transformers_logging
 
 from selfcorrect import files, provenance
 from selfcorrect.lm.chat import Chat
@@ -36,6 +41,8 @@ def prepare_process(threads: int = 1) -> None:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.set_flush_denormal(True)
+    if not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()  # a log is no place for bars
     _keep_freed_memory()
 
 
@@ -96,9 +103,17 @@ def load(path: str | Path) -> LanguageModel:
 
 
 def save(lm: LanguageModel, folder: Path, record: dict[str, Any]) -> None:
-    """Write a checkpoint folder with its provenance, whole or not at all."""
+    """Write a checkpoint folder with its provenance, whole or not at all.
+
+    Raises:
+        FileProblem: the folder is not writable or the disk is full.
+    """
     with files.replacing(folder) as temporary:
         temporary.mkdir()
-        lm.model.save_pretrained(temporary)
+        try:
+            lm.model.save_pretrained(temporary)
+        except SafetensorError as error:  # its text holds the system's number, nothing else does
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
         lm.chat.tokenizer.save_pretrained(temporary)
         provenance.seal(temporary, record)
