@@ -24,6 +24,15 @@ RL_LEARNING_RATES = (1.0e-4, 2.0e-4, 3.0e-4)  # of all RL methods; chosen by SCo
 SFT_POINTS = ((3.0e-4, 1), (1.0e-3, 1), (3.0e-4, 3))  # learning rate, epochs
 SFT_METHODS = ("star_d", "star_d_plus", "pair_sft_d", "pair_sft_d_plus")
 
+HEADER = f"""# Tuning
+
+Greedy accuracy on the validation problems of `carry`, run seed {SEED}, which no reported result
+uses. Written by `python tuning/search.py`. In each family the point with the highest t2 is bold.
+
+RL methods share one learning rate, as in the paper: the one that is best for SCoRe. That is not
+the best for every other method, which the rows below show: read them before quoting a margin.
+"""
+
 
 def points() -> dict[str, dict]:
     """All methods of the search, by name."""
@@ -70,14 +79,7 @@ def report(results: Path) -> str:
         grades = read_table(path, ["turn", "verdict"]).to_pandas()
         right = grades["verdict"].eq("right").groupby(grades["turn"]).mean() * 100
         rows.setdefault(method["variant_of"], []).append((right[1], right[2], method["label"]))
-    lines = [
-        "# Tuning",
-        "",
-        f"Greedy accuracy on the validation problems of `carry`, run seed {SEED}, which no",
-        "reported result uses. Written by `python tuning/search.py`. The point with the highest",
-        "t2 (bold) is the value in `config/config.yaml`.",
-        "",
-    ]
+    lines = [HEADER]
     for method, found in rows.items():
         best = max(found, key=lambda row: row[1])
         lines += [f"## `{method}`", "", "| point | t1 | t2 | Δ |", "|---|---|---|---|"]
