@@ -6,10 +6,12 @@ import shlex
 import sys
 from pathlib import Path
 
+import yaml
+
 from snakemake.exceptions import WorkflowError
 
 from selfcorrect.codehash import code_hash
-from selfcorrect.config import check_paths, load
+from selfcorrect.config import check_paths, load, merged
 from selfcorrect.files import FileProblem, writable
 from selfcorrect.plan import Plan
 from selfcorrect.validation import ConfigError
@@ -19,7 +21,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 try:
-    PLAN = Plan(load(config))
+    # Merged over the default once more for its order: Snakemake puts an overlay's keys first.
+    with open(workflow.source_path("../../config/config.yaml")) as stream:
+        PLAN = Plan(load(merged(yaml.safe_load(stream), config)))
     check_paths(PLAN.config)
     writable(Path(PLAN.config.results))
 except (ConfigError, FileProblem) as error:

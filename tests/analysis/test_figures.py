@@ -1,0 +1,152 @@
+"""The figures: whole, the same every time, readable, and open about what is missing."""
+
+import json
+import re
+import zlib
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from synthetic import make_job
+
+from selfcorrect.analysis import curves, figures
+from selfcorrect.analysis.results import Place, read_all_grades, read_all_logs
+from selfcorrect.analysis.style import COLOURS, style
+from selfcorrect.analysis.summary import summarise
+
+TRACES = ["rr"] * 5 + ["rw"] * 3 + ["wr"] * 5 + ["ww"] * 7
+STEPS = [(0.4 + step / 200, 0.4 + step / 100) for step in range(40)]
+
+
+@pytest.fixture
+def report(write_grades, job):
+    nodes = ("base", "single_turn_rl", "score")
+    return summarise(read_all_grades([write_grades(node, TRACES) for node in nodes]), job)
+
+
+@pytest.fixture
+def logs(write_log):
+    return read_all_logs(
+        [
+            write_log("single_turn_rl", [step[:1] for step in STEPS]),
+            write_log("stage1", STEPS),
+            write_log("score", STEPS),
+        ]
+    )
+
+
+def texts(figure) -> list[str]:
+    artists = [text for axes in figure.axes for text in [*axes.texts, axes.title]]
+    return [" ".join(text.get_text().split()) for text in [*artists, *figure.texts]]
+
+
+def test_all_files_are_written_and_the_same_twice(report, logs, tmp_path):
+    for name in ("one", "two"):
+        figures.write(report, logs, tmp_path / name)
+    one, two = ({p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in ("one", "two"))
+    stems = ("bars_main", "bars_ablations", "training")
+    assert one.keys() == {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "txt")}
+    assert one == two
+
+
+def test_fonts_are_embedded_as_truetype(report, logs, tmp_path):
+    figures.write(report, logs, tmp_path / "figures")
+    pdf = (tmp_path / "figures" / "bars_main.pdf").read_bytes()
+    streams = re.findall(rb"stream\r?\n(.*?)endstream", pdf, flags=re.DOTALL)
+    inside = pdf
+    for stream in streams:
+        try:
+            inside += zlib.decompress(stream)
+        except zlib.error:
+            continue
+    assert b"/FontFile2" in inside
+    assert b"/Subtype /Type3" not in inside
+    assert b"CreationDate" not in inside
+
+
+def test_nothing_written_on_the_bars_overlaps(report):
+    with style():
+        figure = figures.bars(report, "main")
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        axes = figure.axes[0]
+        boxes = [
+            text.get_window_extent(canvas.get_renderer())
+            for text in [*axes.get_yticklabels(), *axes.texts, *figure.legends[0].get_texts()]
+        ]
+    assert len(boxes) == 4 + 5 + 2
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_bars_say_what_has_no_grades(report):
+    shown = texts(figures.bars(report, "main"))
+    assert shown.count("no grades") == 1
+    assert any(text.startswith("+10.0 [") for text in shown)
+    caption = figures.bars_caption(report, "main")
+    assert "Multi-turn RL, r(y1) + r(y2) (carry, seed 0)" in caption
+    assert "20 problems" in caption
+    assert "Missing" not in figures.bars_caption(report, "ablations")
+
+
+def test_bars_have_one_panel_a_task(write_grades):
+    job = make_job(tasks=("carry", "precedence"))
+    paths = [write_grades("base", TRACES, task=task) for task in job.tasks]
+    figure = figures.bars(summarise(read_all_grades(paths), job), "main")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["carry", "precedence"]
+
+
+def test_a_chain_goes_on_where_the_stage_before_ended(logs):
+    runs, ends = curves.accuracies(logs, "carry", ("stage1", "score"), (0,), "t2")
+    assert ends == [40, 80]
+    assert runs.index.tolist() == list(range(1, 81))
+    expected = [100 * step[1] for step in STEPS] * 2
+    np.testing.assert_allclose(runs[0], expected)
+
+
+def test_runs_of_one_turn_have_no_second(logs):
+    runs, _ = curves.accuracies(logs, "carry", ("single_turn_rl",), (0,), "t2")
+    assert runs.isna().to_numpy().all()
+
+
+def test_a_stage_has_its_panel_where_it_is_gone_on_from(report):
+    assert curves.panels_of(report) == [
+        ("carry", ("single_turn_rl",)),
+        ("carry", ("stage1", "score")),
+    ]
+
+
+def test_missing_logs_and_nan_are_told(report, logs, write_log):
+    bad = read_all_logs([write_log("single_turn_rl", [(float("nan"),)] * 3 + [(0.5,)] * 7)])
+    logs = {**logs, **bad}
+    del logs[Place("carry", "score", 0)]
+    panels = curves.panels_of(report)
+    shown = texts(curves.draw(report, logs, panels))
+    assert "3 of 10 steps are NaN" in shown
+    assert "no training log (Stage II)" in shown
+    caption = curves.caption(report, logs, panels)
+    assert "Single-turn RL on carry, 3 of 10 steps are NaN" in caption
+    assert "SCoRe, β & γ on carry, no training log (Stage II)" in caption
+
+
+def test_an_empty_log_is_told(report, write_log):
+    logs = read_all_logs([write_log("single_turn_rl", [])])
+    panels = curves.panels_of(report)
+    assert "no steps logged" in texts(curves.draw(report, logs, panels))
+
+
+def test_no_log_at_all_is_told(report):
+    assert "no training log" in texts(curves.draw(report, {}, []))
+    assert "no training log was given" in curves.caption(report, {}, [])
+
+
+def test_every_method_has_a_colour_of_its_own():
+    assert len(set(COLOURS.values())) == len(COLOURS)
+
+
+def test_the_log_reads_numbers_as_the_trainer_writes_them(tmp_path):
+    path = tmp_path / "results" / "carry" / "score" / "seed0" / "training.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"step": 1, "reward_t1": float("nan"), "reward_t2": 0.5}) + "\n")
+    runs, _ = curves.accuracies(read_all_logs([path]), "carry", ("score",), (0,), "t2")
+    assert runs[0].tolist() == [50]

@@ -1,0 +1,170 @@
+"""Intervals and tests against formulas worked out by hand, and their coverage by simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from selfcorrect.analysis.statistics import (
+    compare,
+    difference,
+    mcnemar,
+    share,
+    variance_of_mean,
+)
+
+
+def outcomes(ones: int, of: int) -> np.ndarray:
+    return np.array([[1.0] * ones + [0.0] * (of - ones)])
+
+
+# --- one seed ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ones", "of"), [(0, 10), (8, 10), (263, 500), (500, 500)])
+def test_a_share_has_wilsons_interval(ones, of):
+    found = share(outcomes(ones, of))
+    expected = stats.binomtest(ones, of).proportion_ci(0.95, method="wilson")
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert found.low <= found.value == ones / of <= found.high
+
+
+def test_a_difference_has_bonett_and_prices_interval():
+    # 100 problems, 12 put right, 4 put wrong: p_up = 13/102, p_down = 5/102, and the variance is
+    # (18/102 - (8/102)²)/102 = 0.00166980; 0.0784314 ± 1.959964 * 0.0408632.
+    found = difference(outcomes(12, 100), outcomes(4, 100)[:, ::-1])
+    assert found.value == pytest.approx(0.08)
+    assert (found.low, found.high) == pytest.approx((-0.0016590, 0.1585217), abs=1e-6)
+
+
+def test_no_change_at_all_is_still_uncertain():
+    found = difference(outcomes(0, 500), outcomes(0, 500))
+    assert found.value == 0
+    assert 0.002 < found.high == -found.low < 0.01
+
+
+def test_several_samples_a_problem_give_the_normal_interval_of_problem_means():
+    x = np.random.default_rng(0).binomial(8, 0.5, (1, 4000)) / 8
+    found = share(x)
+    half = 1.959964 * x.std() / np.sqrt(4000)
+    expected = (found.value - half, found.value + half)
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(0, 0), (1, 0), (9, 2), (5, 5), (30, 60)])
+def test_mcnemar_is_the_binomial_tail(ours, theirs):
+    n = ours + theirs
+    shared = [(1, 1)] * 7 + [(0, 0)] * 5
+    pairs = np.array([(1, 0)] * ours + [(0, 1)] * theirs + shared, dtype=float)
+    tail = sum(math.comb(n, k) for k in range(min(ours, theirs) + 1)) / 2**n
+    assert mcnemar(pairs[:, 0], pairs[:, 1]) == pytest.approx(min(1, 2 * tail))
+
+
+def test_one_seed_is_compared_by_mcnemar_and_samples_by_the_paired_normal_test():
+    rng = np.random.default_rng(1)
+    ours, theirs = rng.integers(0, 2, (2, 1, 60)).astype(float)
+    assert compare(ours, theirs).p == mcnemar(ours[0], theirs[0])
+    ours, theirs = rng.random((2, 1, 60))
+    gap = (ours - theirs)[0]
+    z = abs(gap.mean()) / (gap.std() / math.sqrt(60))
+    assert compare(ours, theirs).p == pytest.approx(math.erfc(z / math.sqrt(2)))
+
+
+# --- several seeds ----------------------------------------------------------------------------
+
+
+def test_variance_when_only_seeds_differ():
+    x = np.repeat([[0.2], [0.5], [0.6]], 50, axis=1)
+    variance, freedom = variance_of_mean(x)
+    assert variance == pytest.approx(np.var([0.2, 0.5, 0.6], ddof=1) / 3)
+    assert freedom == pytest.approx(2)
+
+
+def test_variance_when_only_problems_differ_is_that_of_one_seed():
+    x = np.repeat(outcomes(30, 80), 5, axis=0)
+    variance, freedom = variance_of_mean(x)
+    assert variance == pytest.approx(x[0].var(ddof=1) / 80)
+    assert freedom == pytest.approx(79)
+
+
+def test_variance_against_an_analysis_of_variance_in_loops():
+    x = np.random.default_rng(3).random((3, 7)) + np.arange(3)[:, None] + np.arange(7) / 3
+    s, n, mean = 3, 7, x.mean()
+    seeds = n * sum((x[i].mean() - mean) ** 2 for i in range(s)) / (s - 1)
+    problems = s * sum((x[:, j].mean() - mean) ** 2 for j in range(n)) / (n - 1)
+    rest = sum(
+        (x[i, j] - x[i].mean() - x[:, j].mean() + mean) ** 2 for i in range(s) for j in range(n)
+    ) / ((s - 1) * (n - 1))
+    assert variance_of_mean(x)[0] == pytest.approx((seeds + problems - rest) / (s * n))
+
+
+def crossed(rng, seeds, problems, of_seed=0.0, of_problem=1.0):
+    """Crossed 0/1 outcomes with a true share of 0.7."""
+    spread = math.sqrt(1 + of_seed**2 + of_problem**2)
+    latent = (
+        of_seed * rng.normal(size=(seeds, 1))
+        + of_problem * rng.normal(size=(1, problems))
+        + rng.normal(size=(seeds, problems))
+    )
+    return (latent < stats.norm.ppf(0.7) * spread).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "of_seed", "of_problem"),
+    [(1, 0, 1), (5, 0, 1), (5, 0.1, 1), (5, 0.4, 1), (5, 0.1, 4)],
+)
+def test_a_shares_interval_covers_the_truth_in_95_percent(seeds, of_seed, of_problem):
+    rng = np.random.default_rng(5)
+    found = [share(crossed(rng, seeds, 150, of_seed, of_problem)) for _ in range(500)]
+    covered = np.mean([of.low <= 0.7 <= of.high for of in found])
+    assert 0.925 <= covered <= 0.985
+
+
+@pytest.mark.parametrize(("of_seed", "of_problem"), [(0.4, 1), (0.1, 4)])
+def test_values_taken_as_independent_would_not_cover(of_seed, of_problem):
+    rng = np.random.default_rng(5)
+    found = [share(crossed(rng, 5, 150, of_seed, of_problem).reshape(1, -1)) for _ in range(300)]
+    assert np.mean([of.low <= 0.7 <= of.high for of in found]) < 0.75
+
+
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_a_rare_differences_interval_covers_the_truth(seeds):
+    rng = np.random.default_rng(6)
+    covered = []
+    for _ in range(500):
+        up, down = 0.04 * np.exp(rng.normal(0, 0.3, (seeds, 1))), 0.01
+        up /= np.exp(0.3**2 / 2)
+        if seeds == 1:
+            up = np.array([[0.04]])  # one seed speaks of this model
+        draw = rng.random((seeds, 250))
+        found = difference((draw < up) * 1.0, ((draw >= up) & (draw < up + down)) * 1.0)
+        covered.append(found.low <= 0.03 <= found.high)
+    assert 0.925 <= np.mean(covered) <= 0.99
+
+
+def test_equal_models_over_seeds_are_rarely_told_apart():
+    rng = np.random.default_rng(7)
+    p = []
+    for _ in range(300):
+        hard = rng.normal(size=(1, 100))
+        ours, theirs = (
+            (hard + 0.4 * rng.normal(size=(4, 1)) + rng.normal(size=(4, 100)) < 0.5) * 1.0
+            for _ in range(2)
+        )
+        p.append(compare(ours, theirs).p)
+    assert 0.02 <= np.mean(np.array(p) < 0.05) <= 0.09
+
+
+def test_a_comparison_over_seeds_keeps_each_seeds_own_test():
+    rng = np.random.default_rng(8)
+    ours, theirs = rng.integers(0, 2, (2, 3, 40)).astype(float)
+    found = compare(ours, theirs)
+    assert found.p_per_seed == tuple(map(mcnemar, ours, theirs))
+    assert found.difference.per_seed == pytest.approx(ours.mean(axis=1) - theirs.mean(axis=1))
+    assert found.difference.value == pytest.approx(ours.mean() - theirs.mean())
+
+
+def test_a_model_compared_with_itself():
+    x = np.repeat(outcomes(30, 80), 3, axis=0)
+    assert compare(x, x).p == 1

@@ -1,0 +1,162 @@
+"""The tables: numbers, layout, and what is said about what is missing."""
+
+import json
+import re
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import yaml
+from synthetic import make_job
+
+from selfcorrect.analysis import tables
+from selfcorrect.analysis.numbers import attempts_csv, comparison_csv
+from selfcorrect.analysis.render import escape, number
+from selfcorrect.analysis.results import read_all_grades
+from selfcorrect.analysis.summary import summarise
+
+BASE = ["rr"] * 5 + ["rw"] * 3 + ["ww"] * 11 + ["tw"]
+RL = ["rr"] * 12 + ["rw"] * 2 + ["ww"] * 6
+SCORE = ["rrrr"] * 12 + ["wrrr"] * 4 + ["wwwr"] * 2 + ["wwwt"] * 2
+
+
+@pytest.fixture
+def report(write_grades, job):
+    """Grades of all methods but one."""
+    paths = [
+        write_grades("base", BASE, sampled=["rr", "rw"] * 20, samples=2),
+        write_grades("single_turn_rl", RL),
+        write_grades("score", SCORE),
+    ]
+    return summarise(read_all_grades(paths), job)
+
+
+def row(frame: pd.DataFrame, method: str, decoding: str = "greedy") -> pd.Series:
+    found = frame[(frame["method"] == method) & (frame["decoding"] == decoding)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_the_csv_holds_every_number(report, tmp_path):
+    tables.write(report, tmp_path / "tables")
+    main = pd.read_csv(tmp_path / "tables" / "main.csv")
+    base = row(main, "base")
+    shown = base[["t1", "t2", "delta", "i_to_c", "c_to_i", "same", "truncated", "n"]].tolist()
+    assert shown == [40, 25, -15, 0, 15, 80, 5, 20]
+    assert base[["paper_t1", "paper_t2", "paper_delta", "paper_c_to_i"]].tolist() == [
+        52.6, 41.4, -11.2, 15.8,
+    ]  # fmt: skip
+    assert pd.isna(base["t2_vs_base"]) and pd.isna(base["t2_vs_base_p"])
+    score = row(main, "score")
+    assert score["t2_vs_base"] == pytest.approx(55)
+    assert score["t2_vs_base_p"] == pytest.approx(2 / 2**11)
+    assert json.loads(score["t2_per_seed"]) == [80]
+    assert score["truncated_attempts"] == 2
+    sampled = row(main, "base", "sampled")
+    assert sampled[["t1", "t2", "samples"]].tolist() == [100, 50, 2]
+    assert sampled["paper_t1":].isna().all()
+
+
+def test_paper_numbers_are_those_of_the_tables_own_source(report):
+    main, ablations = (comparison_csv(report, of.name, of.paper) for of in tables.COMPARISONS)
+    assert pd.isna(row(main, "single_turn_rl")["paper_t1"])
+    assert row(ablations, "single_turn_rl")["paper_t1"] == 61.8
+
+
+def test_markdown_shows_intervals_signs_and_the_best_second_attempt(report, tmp_path):
+    tables.write(report, tmp_path / "tables")
+    text = (tmp_path / "tables" / "main.md").read_text()
+    lines = text.splitlines()
+    assert lines[0].startswith("**") and "20 problems, seed 0" in lines[0]
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + 3
+    assert len({line.count("|") for line in table}) == 1
+    assert "| 25.0 [11.2, 46.9] | −15.0 [" in table[2]
+    assert "**80.0** [" in table[4] and "+20.0 [" in table[4]
+    assert text.count("**80.0**") == 1
+    assert "Multi-turn RL, r(y1) + r(y2) (carry, seed 0)" in text
+    assert "Multi-turn" not in (tmp_path / "tables" / "ablations.md").read_text()
+
+
+def test_latex_is_ascii_and_square(report, tmp_path):
+    tables.write(report, tmp_path / "tables")
+    for name in ("main", "ablations", "attempts"):
+        text = (tmp_path / "tables" / f"{name}.tex").read_text()
+        assert text.isascii()
+        assert text.count(r"\begin{") == text.count(r"\end{")
+        columns = len(re.search(r"\\begin{tabular}{(\w+)}", text)[1])
+        body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+        for line in body.splitlines():
+            if r"\\" in line:
+                spanned = sum(int(n) - 1 for n in re.findall(r"\\multicolumn{(\d+)}", line))
+                assert line.count(" & ") + 1 + spanned == columns, line
+    assert r"SCoRe, $\beta$ \& $\gamma$" in text
+
+
+def test_every_label_of_the_default_config_can_be_set_in_latex(repository):
+    config = yaml.safe_load((repository / "config" / "config.yaml").read_text())
+    for method in config["methods"].values():
+        if "label" in method:
+            assert escape(method["label"]).isascii()
+
+
+def test_escaping():
+    assert escape("50% & a_b {x} Δ ≥ −1 ~^\\#$") == (
+        r"50\% \& a\_b \{x\} $\Delta$ $\geq$ $-$1 \textasciitilde{}\textasciicircum{}"
+        r"\textbackslash{}\#\$"
+    )
+
+
+def test_attempts_show_only_methods_with_more_than_two(report):
+    table = attempts_csv(report)
+    assert table["method"].tolist() == ["score"]
+    found = row(table, "score")
+    assert found[["t1", "t2", "t3", "t4", "later"]].tolist() == [60, 80, 80, 90, 10]
+    text = tables.markdown(tables.attempts_table(report))
+    assert "| 60.0 [" in text and "+10.0 [" in text and "2 in this table" in text
+
+
+def test_attempts_without_such_methods_say_so(report):
+    two = replace(report, summaries=tuple(of for of in report.summaries if of.later is None))
+    assert "No method was given more" in tables.markdown(tables.attempts_table(two))
+    assert attempts_csv(two).empty
+
+
+def test_truncated_attempts_are_told_in_every_table(report):
+    for of in tables.COMPARISONS:
+        text = tables.markdown(tables.comparison_table(report, of))
+        assert "3 in this table" in text
+
+
+def test_several_tasks_are_grouped_and_several_seeds_averaged(write_grades):
+    job = make_job(tasks=("carry", "precedence"), seeds=(0, 1, 3))
+    paths = [
+        write_grades("base", traces, task=task, seed=seed)
+        for task in job.tasks
+        for seed, traces in ((0, BASE), (1, BASE), (3, RL))
+    ]
+    paths.append(write_grades("score", [trace[:2] for trace in SCORE], task="carry", seed=3))
+    report = summarise(read_all_grades(paths), job)
+    table = comparison_csv(report, "main", {})
+    base = row(table[table["task"] == "carry"], "base")
+    assert base["t1"] == pytest.approx((40 + 40 + 70) / 3)
+    assert json.loads(base["t1_per_seed"]) == [40, 40, 70]
+    assert json.loads(base["seeds"]) == [0, 1, 3]
+    score = row(table, "score")
+    assert json.loads(score["seeds"]) == [3]
+    assert score["t2_vs_base"] == pytest.approx(80 - 60)  # against the same seed's base
+    text = tables.markdown(tables.comparison_table(report, tables.COMPARISONS[0]))
+    assert "| *carry* |" in text and "| *precedence* |" in text
+    assert "| 0–1, 3 |" in text
+    assert "SCoRe, β & γ (carry, seed 0)" in text
+    assert r"\textit{precedence}" in tables.latex(
+        tables.comparison_table(report, tables.COMPARISONS[0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "text"),
+    [(-11.24, False, "−11.2"), (4.4, True, "+4.4"), (-0.04, True, "0.0"), (None, True, "–")],
+)
+def test_numbers(value, signed, text):
+    assert number(value, signed) == text

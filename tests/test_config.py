@@ -1,0 +1,338 @@
+"""The config: good ones load, faulty ones are refused by key, and no key is without effect."""
+
+import copy
+import json
+import operator
+from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import validate
+
+from selfcorrect import config, reference, spec, validation
+from selfcorrect.plan import Plan
+from selfcorrect.spec import ConfigError
+
+REPOSITORY = Path(__file__).parents[1]
+DEFAULT = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+OVERLAYS = sorted((REPOSITORY / "config/experiments").glob("*.yaml"))
+
+Raw = dict[str, Any]
+
+
+def get(raw: Raw, path: str) -> Any:
+    return reduce(operator.getitem, path.split("."), raw)
+
+
+def changed(changes: Raw) -> Raw:
+    """The default config with the value at each dotted path replaced, or made."""
+    raw = copy.deepcopy(DEFAULT)
+    for path, value in changes.items():
+        *sections, key = path.split(".")
+        reduce(lambda at, section: at.setdefault(section, {}), sections, raw)[key] = value
+    return raw
+
+
+# --- good configs -----------------------------------------------------------------------------
+
+
+def test_the_default_config_loads():
+    Plan(config.load(DEFAULT))
+    validate(copy.deepcopy(DEFAULT), str(REPOSITORY / reference.SCHEMA), set_default=False)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+def test_every_overlay_loads(overlay):
+    raw = config.merged(DEFAULT, yaml.safe_load(overlay.read_text()))
+    Plan(config.load(raw))
+    validate(raw, str(REPOSITORY / reference.SCHEMA), set_default=False)
+
+
+@pytest.mark.parametrize("path", [reference.SCHEMA, reference.REFERENCE], ids=str)
+def test_the_generated_files_are_up_to_date(path):
+    assert (REPOSITORY / path).read_text() == reference.generated()[path], (
+        "run `python -m selfcorrect.reference`"
+    )
+
+
+def test_a_variant_inherits_what_it_does_not_replace():
+    variant = {"label": "V", "variant_of": "score", "rl": {"beta1": 0.5}}
+    method = config.load(changed({"methods.v": variant})).methods["v"]
+    assert (method.start, method.rl.beta1) == (get(DEFAULT, "methods.score.start"), 0.5)
+    assert method.rl.alpha == get(DEFAULT, "methods.score.rl.alpha")
+
+
+def test_a_variant_that_trains_otherwise_leaves_the_inherited_training():
+    sft = {"traces": "star", "transitions": ["wrong_right"]}
+    variant = {"label": "V", "variant_of": "score", "sft": sft}
+    method = config.load(changed({"methods.v": variant})).methods["v"]
+    assert method.rl is None
+    assert method.sft is not None
+
+
+# --- faulty configs ---------------------------------------------------------------------------
+
+TASK = "tasks.carry"
+
+FAULTS = {
+    "unknown section": ({"rnu": {}}, "rnu: unknown key; did you mean `run`?"),
+    "unknown key": (
+        {f"{TASK}.rl.alhpa": 1.0},
+        f"{TASK}.rl.alhpa: unknown key; did you mean `alpha`?",
+    ),
+    "unknown override": ({"methods.stage1.rl.step": 3}, "methods.stage1.rl.step: unknown key; did"),
+    "unknown key of a method": (
+        {"methods.base.lable": "B"},
+        "methods.base.lable: unknown key; did",
+    ),
+    "missing section": ({TASK: {}}, f"{TASK}.data: missing"),
+    "missing key": ({f"{TASK}.sampling": {"problems": 1}}, f"{TASK}.sampling.temperature: missing"),
+    "section instead of nothing": ({"methods": None}, "methods: "),
+    "nothing instead of a method": ({"methods.score": None}, "methods.score: "),
+    "number as text": ({f"{TASK}.rl.learning_rate": "1e-5"}, f"{TASK}.rl.learning_rate: "),
+    "number as text in a method": (
+        {"methods.star_d.sft.learning_rate": "1e-5"},
+        "methods.star_d.sft.learning_rate: ",
+    ),
+    "truth as number": ({f"{TASK}.rl.steps": True}, f"{TASK}.rl.steps: "),
+    "fraction of steps": ({f"{TASK}.rl.steps": 1.5}, f"{TASK}.rl.steps: "),
+    "number as list": ({f"{TASK}.rl.steps": [1]}, f"{TASK}.rl.steps: "),
+    "not a number": ({f"{TASK}.rl.alpha": float("nan")}, f"{TASK}.rl.alpha: "),
+    "infinite": ({f"{TASK}.rl.beta1": float("inf")}, f"{TASK}.rl.beta1: "),
+    "negative alpha": ({f"{TASK}.rl.alpha": -1.0}, f"{TASK}.rl.alpha: "),
+    "negative alpha of a method": ({"methods.score.rl.alpha": -1.0}, "methods.score.rl.alpha: "),
+    "zero steps": ({f"{TASK}.rl.steps": 0}, f"{TASK}.rl.steps: "),
+    "zero pretraining steps": (
+        {f"{TASK}.model.pretraining.steps": 0},
+        f"{TASK}.model.pretraining.steps: ",
+    ),
+    "zero rounds": ({"methods.star_d.sft.rounds": 0}, "methods.star_d.sft.rounds: "),
+    "share above one": ({f"{TASK}.rl.gamma": 1.1}, f"{TASK}.rl.gamma: "),
+    "unknown choice": ({f"{TASK}.rl.kl": "k2"}, f"{TASK}.rl.kl: "),
+    "level above the width": (
+        {f"{TASK}.data.levels": [5, 7], f"{TASK}.data.width": 6},
+        f"{TASK}.data.levels: level 7 does not fit the width of 6 digits",
+    ),
+    "no level": ({f"{TASK}.data.levels": []}, f"{TASK}.data.levels: "),
+    "more problems than there are": ({f"{TASK}.data.levels": [2]}, f"{TASK}.data.train: "),
+    "more problems evaluated than drawn": (
+        {f"{TASK}.data.test": 10},
+        f"{TASK}.evaluation.problems: ",
+    ),
+    "more problems sampled than drawn": (
+        {f"{TASK}.sampling.problems": 10**9},
+        f"{TASK}.sampling.problems: ",
+    ),
+    "mixture of first attempts": (
+        {f"{TASK}.corpus.first.hasty": 1.0, f"{TASK}.corpus.first.repaired": 0.5},
+        f"{TASK}.corpus.first: these shares must sum to 1, not ",
+    ),
+    "mixture of revisions": ({f"{TASK}.corpus.revise.copied": 1.0}, f"{TASK}.corpus.revise: these"),
+    "heads that do not fit": (
+        {f"{TASK}.model.tiny.hidden_size": 63},
+        f"{TASK}.model.tiny.hidden_size: ",
+    ),
+    "leave-one-out of one": (
+        {f"{TASK}.rl.samples_per_prompt": 1},
+        f"{TASK}.rl.samples_per_prompt: ",
+    ),
+    "no seed": ({"run.seeds": []}, "run.seeds: "),
+    "negative seed": ({"run.seeds": [-1]}, "run.seeds.0: "),
+    "duplicated seeds": ({"run.seeds": [1, 2, 1]}, "run.seeds: [1, 2, 1] names one twice"),
+    "duplicated tasks": ({"run.tasks": ["carry", "carry"]}, "run.tasks: "),
+    "unknown task": ({"run.tasks": ["carrots"]}, "run.tasks: there is no `carrots`"),
+    "unknown method in run": (
+        {"run.methods": ["scor"]},
+        "run.methods: there is no `scor`; did you mean `score`?",
+    ),
+    "misspelt all": ({"run.methods": "al"}, "run.methods: Input should be 'all'"),
+    "number for methods": ({"run.methods": [1]}, "run.methods.0: "),
+    "unknown method with many turns": (
+        {f"{TASK}.evaluation.many_turns_for": ["scor"]},
+        f"{TASK}.evaluation.many_turns_for: there is no `scor`; did you mean `score`?",
+    ),
+    "name that cannot be a folder": ({"methods.My method": {"label": "M"}}, "methods.My method: "),
+    "both sft and rl": ({"methods.star_d.rl": {}}, "methods.star_d.rl: "),
+    "no base": ({"methods": {}}, "methods.base: missing"),
+    "base that trains": ({"methods.base.rl": {}}, "methods.base.start: "),
+    "start from nothing": ({"methods.stage1.start": None}, "methods.stage1.start: "),
+    "start from nowhere": (
+        {"methods.score.start": "stage_1"},
+        "methods.score.start: there is no `stage_1`; did you mean `stage1`?",
+    ),
+    "start from itself": (
+        {"methods.score.start": "score"},
+        "methods.score.start: score starts from itself (score <- score)",
+    ),
+    "start from itself in a circle": (
+        {"methods.stage1.start": "score"},
+        "methods.stage1.start: stage1 starts from itself (stage1 <- score <- stage1)",
+    ),
+    "variant of nothing": (
+        {"methods.score_gamma.variant_of": "scores"},
+        "methods.score_gamma.variant_of: there is no `scores`; did you mean `score`?",
+    ),
+    "variant of itself": (
+        {"methods.score.variant_of": "score"},
+        "methods.score.variant_of: score is a variant of itself",
+    ),
+    "variant of itself in a circle": (
+        {"methods.score.variant_of": "score_gamma"},
+        "variant_of: score",
+    ),
+    "variant of a list": ({"methods.score.variant_of": ["base"]}, "methods.score.variant_of: "),
+}
+
+
+@pytest.mark.parametrize(("changes", "line"), FAULTS.values(), ids=FAULTS)
+def test_a_faulty_config_is_refused_by_key(changes, line):
+    with pytest.raises(ConfigError) as caught:
+        config.load(changed(changes))
+    assert line in str(caught.value)
+    assert "[key]" not in str(caught.value)  # pydantic's own words for a place
+
+
+def test_a_fault_is_told_once_per_key():
+    with pytest.raises(ConfigError) as caught:
+        config.load(changed({"run.methods": "al", f"{TASK}.rl.kl": "k2"}))
+    keys = [line.split(":")[0] for line in str(caught.value).splitlines()]
+    assert sorted(keys) == ["run.methods", f"{TASK}.rl.kl"]
+
+
+def test_an_override_that_does_not_fit_the_task_is_refused_by_the_plan():
+    loaded = config.load(changed({"methods.single_turn_rl.rl.offline_first_attempts": 0.5}))
+    with pytest.raises(ConfigError, match=r"methods\.single_turn_rl\.rl .*offline_first_attempts"):
+        Plan(loaded)
+
+
+# --- every key has an effect ------------------------------------------------------------------
+
+# These steer the workflow and are in no job's spec.
+STEERING = {
+    "results": "where the Snakefile puts every file",
+    "compute.tensorboard": "whether training also writes curves for TensorBoard",
+    f"{TASK}.model.path": "which model folder the rules take as input instead of pretraining one",
+    f"{TASK}.data.kind": "which task it is; there is only one so far, so no other value is valid",
+}
+
+# Changes that a key needs beside its own, or that are particular to it.
+SPECIAL: dict[str, Raw] = {
+    "results": {"results": "elsewhere"},
+    "run.tasks": {"run.tasks": ["carry", "carry_2"], "tasks.carry_2": get(DEFAULT, TASK)},
+    "run.methods": {"run.methods": ["score"]},
+    "run.seeds": {"run.seeds": [0, 1]},
+    f"{TASK}.model.path": {f"{TASK}.model.path": "some/folder"},
+    f"{TASK}.rl.offline_first_attempts": {
+        f"{TASK}.rl.offline_first_attempts": 0.5,
+        "methods.single_turn_rl.rl.offline_first_attempts": 0.0,  # one turn has no use for them
+    },
+    f"{TASK}.evaluation.split": {
+        f"{TASK}.evaluation.split": "validation",
+        f"{TASK}.evaluation.problems": 10,
+    },
+}
+
+# Other values of keys that are no numbers, by the last part of their path.
+CHOICES: dict[str, list[Any]] = {
+    "levels": [[6]],
+    "supervise": ["last", "all"],
+    "rewarded": ["last", "all"],
+    "kl": ["k3", "exact"],
+    "baseline": ["batch_mean", "leave_one_out"],
+    "keep": ["last", "best"],
+    "many_turns_for": [[]],
+    "label": ["Another"],
+    "start": ["base", "stage1", "star_d"],
+    "variant_of": ["stage1"],
+    "tables": [["main"], ["ablations"]],
+    "instruction": ["correction", "refinement"],
+    "traces": ["star", "pair"],
+    "transitions": [["wrong_right"], ["right_right"]],
+}
+
+
+def leaves(value: Any, path: str = "") -> Iterator[str]:
+    """The dotted paths of all values that are no sections."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}" if path else key)
+    else:
+        yield path
+
+
+def perturbed(path: str) -> spec.Config:
+    """The default config with another valid value at ``path``."""
+    for changes in _candidates(path, get(DEFAULT, path)):
+        try:
+            loaded = config.load(changed(changes))
+            Plan(loaded)
+        except ConfigError:
+            continue
+        return loaded
+    raise AssertionError(f"{path}: no other valid value known; add one to SPECIAL or CHOICES")
+
+
+def _candidates(path: str, value: Any) -> Iterator[Raw]:
+    section, _, key = path.rpartition(".")
+    if path in SPECIAL:
+        yield SPECIAL[path]
+    elif key in CHOICES:
+        yield from ({path: other} for other in CHOICES[key] if other != value)
+    elif isinstance(value, bool):
+        yield {path: not value}
+    elif section.startswith(f"{TASK}.corpus."):  # a mixture: what one share gains another loses
+        other = next(name for name in get(DEFAULT, section) if name != key)
+        yield {path: value - 0.01, f"{section}.{other}": get(DEFAULT, section)[other] + 0.01}
+    elif isinstance(value, int | float):
+        step = 1 if isinstance(value, int) else 0.01
+        yield from ({path: other} for other in (value + step, value - step, value * 2))
+
+
+def jobs(config: spec.Config) -> dict[tuple, Any]:
+    """Every job of the plan: its spec, and the model that it starts from."""
+    plan = Plan(config)
+    out: dict[tuple, Any] = {("report",): plan.report()}
+    for task, nodes in plan.nodes.items():
+        for name, node in nodes.items():
+            verbs = {
+                "base": ["pretrain"],
+                "prompt": [],
+                "sft": ["select", "finetune"],
+                "rl": ["reinforce"],
+            }[node.kind]
+            verbs = [*verbs, "sample", *(["generate", "grade"] if name == node.method else [])]
+            for seed in config.run.seeds:
+                for verb in verbs:
+                    made = getattr(plan, verb)(task, name, seed)
+                    out[verb, task, name, seed] = (node.kind, node.parent, made)
+    return out
+
+
+@pytest.mark.parametrize("path", [path for path in leaves(DEFAULT) if path not in STEERING])
+def test_every_key_changes_a_job(path):
+    assert jobs(perturbed(path)) != jobs(config.load(DEFAULT))
+
+
+@pytest.mark.parametrize("path", [path for path in STEERING if not path.endswith(".kind")])
+def test_a_steering_key_changes_no_job(path):
+    assert jobs(perturbed(path)) == jobs(config.load(DEFAULT))
+
+
+def test_the_keys_of_every_section_are_in_the_default_config():
+    """So that walking the default config walks every key; methods give only what they need."""
+    described = {key.path.replace("<task>", "carry") for key in reference.keys(DEFAULT)}
+    described = {path for path in described if not path.startswith("methods.")}
+    assert described == {path for path in leaves(DEFAULT) if not path.startswith("methods.")}
+
+
+@pytest.mark.parametrize("kind", [spec.RL, spec.SFT])
+def test_a_method_may_override_every_key_of_its_training(kind):
+    overrides = {spec.RL: spec.RLOverrides, spec.SFT: spec.SFTOverrides}[kind]
+    assert kind.model_fields.keys() <= overrides.model_fields.keys()
+    value = get(DEFAULT, f"{TASK}.{kind.__name__.lower()}")
+    own = {} if kind is spec.RL else {"traces": "star", "transitions": ["wrong_right"]}
+    overridden = validation.parse(overrides, {**value, **own}).model_dump(mode="json")
+    assert {key: overridden[key] for key in value} == json.loads(json.dumps(value))

@@ -1,0 +1,64 @@
+"""The examples of docs/extending.md work as they stand there."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from selfcorrect import config, prompts
+from selfcorrect.plan import Plan
+from selfcorrect.records import Problem
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "docs/extending.md").read_text()
+DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.S)
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_every_config_example_is_a_valid_overlay_that_adds_nodes(block):
+    overlay = yaml.safe_load(block)
+    plan = Plan(config.load(config.merged(DEFAULT, overlay)))
+    before = Plan(config.load(DEFAULT)).nodes["carry"].keys()
+    assert plan.nodes["carry"].keys() - before == overlay["methods"].keys()
+
+
+def test_the_weak_bonus_shares_stage_one():
+    plan = Plan(config.load(config.merged(DEFAULT, yaml.safe_load(blocks("yaml")[0]))))
+    node = plan.nodes["carry"]["score_weak_bonus"]
+    assert node.parent == "stage1"
+    assert node.settings.alpha == 1.0
+    assert node.settings.steps == plan.nodes["carry"]["score"].settings.steps
+
+
+def test_the_engine_example_serves_a_rollout():
+    from selfcorrect.lm.chat import Chat
+    from selfcorrect.lm.tokenizer import word_level_tokenizer
+    from selfcorrect.rollout import rollout
+
+    space: dict = {}
+    exec(blocks("python")[0], space)
+    tokenizer = word_level_tokenizer(["What is 1+2?", prompts.CARRY.correction, "3"])
+    chat = Chat(tokenizer)
+    answer = [*tokenizer("3", add_special_tokens=False)["input_ids"], chat.eos]
+
+    class Task:
+        prompts = prompts.CARRY
+
+    traces = rollout(
+        space["Parrot"](answer), chat, Task(), [Problem("p", "1+2", "3", "1")],
+        instruction=prompts.CARRY.correction, turns=2, samples=3, max_new_tokens=4,
+        temperature=1.0, seed=0,
+    )  # fmt: skip
+    assert [[attempt.text for attempt in trace.attempts] for trace in traces] == [["3", "3"]] * 3
+    assert not any(attempt.truncated for trace in traces for attempt in trace.attempts)
+
+
+def test_paths_named_in_the_page_exist():
+    package = ROOT / "workflow/selfcorrect"
+    for name in re.findall(r"`([\w/]+\.py)`", TEXT):
+        assert (ROOT / name).is_file() or (package / name).is_file(), name

@@ -1,0 +1,61 @@
+"""What all steps share: help that answers at once, errors in one line, TensorBoard's export."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import selfcorrect
+from selfcorrect.files import FileProblem
+from selfcorrect.steps import export_tensorboard
+
+FOLDER = Path(selfcorrect.__file__).parent / "steps"
+STEPS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "cli"))
+HEAVY = {"torch", "transformers", "trl", "datasets", "pandas", "scipy", "matplotlib", "pyarrow"}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_help_tells_the_command_and_loads_nothing_heavy(step):
+    program = (
+        "import sys, runpy\n"
+        f"sys.argv = ['{step}', '--help']\n"
+        f"try: runpy.run_module('selfcorrect.steps.{step}', run_name='__main__')\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        f"print('HEAVY', sorted({HEAVY!r} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert f"python -m selfcorrect.steps.{step}" in done.stdout, done.stderr
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+@pytest.mark.parametrize("spec", ["{}", '{"task": 1}', "no/such/spec.json"])
+def test_a_bad_spec_is_one_line(spec, tmp_path):
+    command = ["grade", "--spec", spec, "--attempts", "a.parquet", "--grades", "b.parquet"]
+    done = subprocess.run(
+        [sys.executable, "-m", f"selfcorrect.steps.{command[0]}", *command[1:]],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_tensorboard_gets_every_number_of_every_step(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    log = tmp_path / "training.jsonl"
+    steps = [{"step": 1, "reward_t1": 0.25, "kl_t2": 0.5}, {"step": 2, "reward_t1": 0.5}]
+    log.write_text("".join(json.dumps(step) + "\n" for step in steps))
+    export_tensorboard.main(["--log", str(log), "--events", str(tmp_path / "events")])
+    events = accumulator.EventAccumulator(str(tmp_path / "events")).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("reward_t1")] == [(1, 0.25), (2, 0.5)]
+    assert [(e.step, e.value) for e in events.Scalars("kl_t2")] == [(1, 0.5)]
+
+
+def test_a_damaged_log_is_named(tmp_path):
+    log = tmp_path / "training.jsonl"
+    log.write_text('{"step": 1}\n{"step": 2, "rew')
+    with pytest.raises(FileProblem, match=r"training\.jsonl.*line 2"):
+        export_tensorboard.main(["--log", str(log), "--events", str(tmp_path / "events")])
+    assert not (tmp_path / "events").exists()

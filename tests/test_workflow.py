@@ -1,0 +1,226 @@
+"""The workflow end to end on the `quick` overlay, and what a change makes run again.
+
+One finished run in a copy of the project serves all tests here; what would be rerun is read off
+dry runs.
+"""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from selfcorrect.tracefile import read_table
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICK = "config/experiments/quick.yaml"
+RESULTS = Path("results/quick")
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+
+
+def snakemake(project: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """Run Snakemake in a copy of the project, on the copy's own package."""
+    environment = {**os.environ, "PYTHONPATH": str(project / "workflow"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+        cwd=project, env=environment, capture_output=True, text=True, timeout=900,
+    )  # fmt: skip
+    if check:
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return done
+
+
+def planned(project: Path, *arguments: str) -> set[tuple[str, str]]:
+    """The (rule, node) of every job that a run would do; '' where a rule has no node."""
+    done = snakemake(project, "--dry-run", *arguments)
+    jobs = set()
+    for block in re.split(r"\n(?=\[|Job stats)", done.stdout + done.stderr):
+        rule = re.search(r"^(?:local)?rule (\w+):", block, re.M)
+        node = re.search(r"wildcards:.*?node=([\w.]+)", block)
+        output = re.search(r"output: \S+?/carry/([\w.]+)/seed", block)
+        if rule:
+            jobs.add((rule[1], node[1] if node else output[1] if output else ""))
+    return jobs
+
+
+REPORT = {("tabulate", ""), ("manifest", ""), ("publish_tables", "")}
+
+
+def overlay(project: Path, name: str, content: dict) -> list[str]:
+    """Arguments for the quick run with one more overlay on top."""
+    path = project / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return ["--configfile", QUICK, str(path), "--", f"{RESULTS}/tables"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A copy of the project in which the quick run is finished."""
+    project = tmp_path_factory.mktemp("run") / "project with a space"
+    ignored = shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "*.egg-info",
+                                     "__pycache__", ".*_cache", ".hypothesis", "build")  # fmt: skip
+    shutil.copytree(ROOT, project, ignore=ignored)
+    snakemake(project, "--configfile", QUICK, "--", f"{RESULTS}/tables", f"{RESULTS}/figures")
+    return project
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Path:
+    """A fresh copy of the finished run that a test may change."""
+    copy = tmp_path / "project"
+    shutil.copytree(finished, copy, symlinks=True)
+    return copy
+
+
+def test_tables_and_figures_come_out(finished):
+    tables = finished / RESULTS / "tables"
+    for name in ("main", "ablations"):
+        for suffix in ("csv", "md", "tex"):
+            assert (tables / f"{name}.{suffix}").stat().st_size > 100
+    with (tables / "main.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    greedy = {row["method"] for row in rows if row["decoding"] == "greedy"}
+    assert {"base", "self_refine", "star_d_plus", "pair_sft_d_plus", "score"} <= greedy
+    figures = {path.suffix for path in (finished / RESULTS / "figures").iterdir()}
+    assert {".pdf", ".png"} <= figures
+
+
+def test_the_manifest_says_what_each_result_depended_on(finished):
+    manifest = json.loads((finished / RESULTS / "tables/manifest.json").read_text())
+    assert manifest["config"]["results"] == str(RESULTS)
+    record = manifest["results"]["carry/score/seed0/model/provenance.json"]
+    assert record["spec"]["rl"]["alpha"] == 10
+    assert {"started", "seconds", "commit", "packages", "device", "sha256"} <= record.keys()
+
+
+def test_every_model_loads_offline_as_an_ordinary_checkpoint(finished, monkeypatch):
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folders = sorted((finished / RESULTS / "carry").glob("*/seed0/model"))
+    assert len(folders) == 7  # base, two rounds of STaR, Pair-SFT, RL, Stage I, Stage II
+    for folder in folders:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+        assert model.config.vocab_size == len(tokenizer)
+        assert tokenizer.chat_template
+
+
+def test_a_second_call_has_nothing_to_do(finished):
+    assert planned(finished, "--configfile", QUICK, "--", f"{RESULTS}/tables") == set()
+
+
+def test_editing_a_method_reruns_it_and_its_followers_alone(finished):
+    rerun = planned(
+        finished, *overlay(finished, "a", {"methods": {"score": {"rl": {"alpha": 5.0}}}})
+    )
+    mine = {("reinforce", "score"), ("generate", "score"), ("grade", "score")}
+    assert rerun == mine | REPORT
+
+    stage1 = planned(
+        finished, *overlay(finished, "b", {"methods": {"stage1": {"rl": {"beta2": 0.5}}}})
+    )
+    theirs = {(rule, "stage1") for rule in ("reinforce", "generate", "grade")}
+    assert stage1 == mine | theirs | REPORT
+
+
+def test_adding_a_method_trains_only_it(finished):
+    method = {"variant_of": "score", "label": "weak bonus", "rl": {"alpha": 1.0}}
+    methods = yaml.safe_load((ROOT / QUICK).read_text())["run"]["methods"]
+    content = {"methods": {"weak": method}, "run": {"methods": [*methods, "weak"]}}
+    rerun = planned(finished, *overlay(finished, "c", content))
+    assert rerun == {(rule, "weak") for rule in ("reinforce", "generate", "grade")} | REPORT
+
+
+def test_changing_only_what_is_shown_trains_nothing(finished):
+    content = {"methods": {"score": {"label": "SCoRe (ours)"}}}
+    assert planned(finished, *overlay(finished, "d", content)) == REPORT
+
+
+def test_a_shared_prefix_is_trained_once(finished):
+    """Of all models of the default config, one base a seed and one Stage I."""
+    done = planned(finished, "results/tables")
+    trained = [job for job in done if job[0] in ("pretrain", "reinforce", "finetune")]
+    assert trained.count(("pretrain", "base")) == 1
+    assert trained.count(("reinforce", "stage1")) == 1
+    assert ("sample", "base") in done
+
+
+def test_a_checkpoint_from_elsewhere_goes_through_the_same_rules(finished):
+    path = finished / RESULTS / "carry/base/seed0/model"
+    content = {"results": "results/other", "tasks": {"carry": {"model": {"path": str(path)}}}}
+    arguments = overlay(finished, "other", content)[:-1]
+    assert not {job for job in planned(finished, *arguments, "results/other/tables")
+                if job[0] == "pretrain"}  # fmt: skip
+    grades = "carry/base/seed0/grades.parquet"
+    snakemake(finished, *arguments, f"results/other/{grades}")
+    verdicts = [
+        read_table(finished / results / grades, ["problem", "turn", "verdict"])
+        for results in (RESULTS, Path("results/other"))
+    ]
+    assert verdicts[0].equals(verdicts[1])
+
+
+@pytest.mark.parametrize(
+    ("module", "reruns", "spares"),
+    [
+        ("learning/policy_gradient.py", {"reinforce"}, {"pretrain", "sample", "finetune"}),
+        ("grading/digits.py", {"grade", "select", "reinforce"}, set()),
+        ("analysis/tables.py", {"tabulate"}, {"pretrain", "sample", "reinforce", "grade"}),
+        ("learning/sft.py", {"finetune"}, {"pretrain"}),
+    ],
+)
+def test_editing_a_module_reruns_the_rules_that_use_it(project, module, reruns, spares):
+    path = project / "workflow/selfcorrect" / module
+    path.write_text(path.read_text() + "\n# edited\n")
+    rules = {rule for rule, _ in planned(project, "--configfile", QUICK, "--", f"{RESULTS}/tables")}
+    assert reruns <= rules
+    assert not spares & rules
+
+
+def test_a_damaged_result_is_named(project):
+    attempts = project / RESULTS / "carry/score/seed0/attempts.parquet"
+    attempts.write_bytes(attempts.read_bytes()[:-100])
+    (project / RESULTS / "carry/score/seed0/grades.parquet").unlink()
+    done = snakemake(project, "--configfile", QUICK, "--", f"{RESULTS}/tables", check=False)
+    assert done.returncode != 0
+    log = (project / RESULTS / "logs/carry/score/seed0/grade.log").read_text()
+    assert "attempts.parquet" in log
+    assert "damaged" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"tasks": {"carry": {"rl": {"alpa": 1}}}}, "tasks.carry.rl.alpa: unknown key"),
+        ({"tasks": {"carry": {"rl": {"alpha": -1.0}}}}, "tasks.carry.rl.alpha"),
+        ({"methods": {"score": {"start": "score"}}}, "score starts from itself"),
+        ({"tasks": {"carry": {"model": {"path": "./models/none"}}}}, "tasks.carry.model.path"),
+        ({"results": "Snakefile"}, "Snakefile"),
+    ],
+)
+def test_a_config_that_cannot_run_is_refused_before_any_job(finished, config, message):
+    done = snakemake(finished, *overlay(finished, "bad", config), check=False)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert message in said
+    assert "rule pretrain" not in said
+    assert (finished / RESULTS / "tables/main.md").is_file()
+
+
+def test_the_same_seed_gives_the_same_tables(finished, tmp_path):
+    """A second run from nothing, elsewhere, with another number of jobs at a time."""
+    project = tmp_path / "again"
+    ignored = shutil.ignore_patterns("results", ".snakemake")
+    shutil.copytree(finished, project, ignore=ignored)
+    snakemake(project, "--cores", "1", "--configfile", QUICK, "--", f"{RESULTS}/tables")
+    for name in ("main.csv", "ablations.csv", "main.md"):
+        first = (finished / RESULTS / "tables" / name).read_bytes()
+        assert (project / RESULTS / "tables" / name).read_bytes() == first
