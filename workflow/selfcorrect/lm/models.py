@@ -40,6 +40,8 @@ def prepare_process(threads: int = 1) -> None:
     """Set torch up for one job among several: its threads, reproducible kernels, the allocator."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    # Deterministic mode also fills every new buffer, for programs that read what they never wrote.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_flush_denormal(True)
     if not sys.stderr.isatty():
         transformers_logging.disable_progress_bar()  # a log is no place for bars
