@@ -14,7 +14,7 @@ from snakemake.utils import validate
 
 from selfcorrect import config, reference, spec, validation
 from selfcorrect.plan import Plan
-from selfcorrect.spec import ConfigError
+from selfcorrect.validation import ConfigError
 
 REPOSITORY = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())

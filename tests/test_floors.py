@@ -120,9 +120,9 @@ def test_the_floors_hold():
 
 
 def test_the_floors_are_those_that_the_package_describes():
-    lines = re.findall(r"^(\d)\. (``.*?):", selfcorrect.__doc__, flags=re.MULTILINE | re.DOTALL)
+    items = re.findall(r"^(\d)\. (.*?)(?=^\d\. |\Z)", selfcorrect.__doc__, re.MULTILINE | re.DOTALL)
     told = {
-        name: int(number) for number, names in lines for name in re.findall(r"``(\w+)``", names)
+        name: int(number) for number, names in items for name in re.findall(r"``(\w+)``", names)
     }
     assert told == FLOORS
 

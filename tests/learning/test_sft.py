@@ -1,0 +1,182 @@
+"""Supervised fine-tuning: only completions are learned, and TRL does what it is told, offline."""
+
+import os
+import socket
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from selfcorrect import prompts
+from selfcorrect.learning import traces as selection
+from selfcorrect.learning.sft import IGNORED, finetune, labelled
+from selfcorrect.lm.models import LanguageModel
+from selfcorrect.records import Trace, Verdict
+from selfcorrect.rollout import rollout
+from selfcorrect.spec import SFT
+from tiny import (
+    EOS,
+    Toy,
+    attempt,
+    language_model,
+    plain_logprobs,
+    same_weights,
+    sft,
+    trace,
+    weights,
+)
+
+TASK = Toy()
+
+
+# --- labels -------------------------------------------------------------------------------------
+
+TWO = trace("p", attempt([5, EOS], prompt=[4, 4, 6]), attempt([8, 3, EOS], prompt=[7, 2]))
+
+
+def test_only_completions_are_learned():
+    row = labelled(TWO, "all")
+    assert row["input_ids"] == [4, 4, 6, 5, EOS, 7, 2, 8, 3, EOS]
+    assert row["labels"] == [*[IGNORED] * 3, 5, EOS, IGNORED, IGNORED, 8, 3, EOS]
+
+
+def test_only_the_last_completion():
+    row = labelled(TWO, "last")
+    assert row["input_ids"] == labelled(TWO, "all")["input_ids"]
+    assert row["labels"] == [*[IGNORED] * 7, 8, 3, EOS]
+
+
+def test_a_truncated_attempt_is_not_taught_to_end():
+    cut = trace("p", attempt([5, 6], prompt=[4]), attempt([8, EOS], prompt=[EOS, 7]))
+    assert labelled(cut, "all")["labels"] == [IGNORED, 5, 6, IGNORED, IGNORED, 8, EOS]
+
+
+def test_three_attempts():
+    three = trace("p", *(attempt([5, EOS], prompt=[7]) for _ in range(3)))
+    assert labelled(three, "last")["labels"] == [IGNORED] * 7 + [5, EOS]
+    assert labelled(three, "all")["labels"] == [IGNORED, 5, EOS] * 3
+
+
+# --- training -----------------------------------------------------------------------------------
+
+
+def lm() -> LanguageModel:
+    return language_model(scale=4.0)
+
+
+def sampled(lm: LanguageModel) -> list[Trace]:
+    return rollout(
+        lm.engine, lm.chat, TASK, TASK.problems("train")[:6],
+        instruction=prompts.CARRY.correction, turns=2, samples=2, max_new_tokens=4,
+        temperature=1.0, seed=0,
+    )  # fmt: skip
+
+
+TRACES = sampled(lm())
+
+
+def loss(lm: LanguageModel, traces: Sequence[Trace], turn: int) -> float:
+    """Mean negative log-prob of an attempt (from 1), read plainly."""
+    total, count = 0.0, 0
+    for one in traces:
+        context: list[int] = []
+        for number, made in enumerate(one.attempts, start=1):
+            context += made.prompt
+            if number == turn:
+                with torch.no_grad():
+                    logprobs = plain_logprobs(lm.model, context, made.tokens, 1.0)
+                total -= float(logprobs.sum())
+                count += len(made.tokens)
+            context += made.tokens
+    return total / count
+
+
+def tuned(
+    tmp_path, settings: SFT, traces: Sequence[Trace] = TRACES, seed: int = 0
+) -> LanguageModel:
+    made = lm()
+    finetune(made, traces, settings, seed, tmp_path / "work")
+    return made
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*arguments, **more):
+        pytest.fail("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.mark.parametrize("supervise", ["all", "last"])
+def test_the_loss_falls_on_what_is_supervised(tmp_path, no_network, supervise):
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+    after = tuned(tmp_path, sft(learning_rate=1e-2, epochs=4, supervise=supervise))
+    falls = [loss(lm(), TRACES, turn) - loss(after, TRACES, turn) for turn in (1, 2)]
+    assert falls[1] > 0.3
+    assert (falls[0] > 0.3) == (supervise == "all")
+    assert not after.model.training
+
+
+def test_the_same_bits_every_time(tmp_path):
+    runs = []
+    for number in range(2):
+        torch.manual_seed(number)  # whatever was drawn before
+        runs.append(weights(tuned(tmp_path, sft(epochs=2))))
+    assert same_weights(*runs)
+
+
+def test_no_traces_no_change(tmp_path):
+    assert same_weights(weights(lm()), weights(tuned(tmp_path, sft(), [])))
+
+
+def test_the_first_step_is_adamw_on_the_labelled_tokens(tmp_path):
+    """One batch, one step: against the gradient of the mean loss over labelled tokens."""
+    settings = sft(batch_size=len(TRACES), learning_rate=1e-3, supervise="last")
+    after, plain = tuned(tmp_path, settings), lm()
+    total, count = torch.zeros(()), 0
+    for one in TRACES:
+        first, second = one.attempts
+        context = [*first.prompt, *first.tokens, *second.prompt]
+        total = total - plain_logprobs(plain.model, context, second.tokens, 1.0).sum()
+        count += len(second.tokens)
+    (total / count).backward()
+    parameters = list(plain.model.parameters())
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.0).step()
+    for own, expected in zip(after.model.parameters(), parameters, strict=True):
+        big = expected.grad.abs() > 1e-5  # elsewhere Adam's step is the sign of rounding errors
+        torch.testing.assert_close(own[big], expected[big], rtol=0, atol=2e-5)
+
+
+EFFECTS = {
+    "learning_rate": 2e-3,
+    "epochs": 2,
+    "batch_size": 3,
+    "supervise": "last",
+    "max_traces": 5,
+}
+
+
+def test_every_setting_is_tried():
+    assert set(EFFECTS) == set(SFT.model_fields)
+
+
+def selected_and_tuned(tmp_path, settings: SFT, seed: int = 0) -> dict[str, torch.Tensor]:
+    """As ``steps.select`` and ``steps.finetune`` do it, every trace taken for right."""
+    verdicts = [[Verdict.RIGHT, Verdict.RIGHT] for _ in TRACES]
+    rng = np.random.default_rng(0)
+    both = ["wrong_right", "right_right"]
+    kept = selection.chosen(selection.star(TRACES, verdicts), both, settings.max_traces, rng)
+    return weights(tuned(tmp_path, settings, kept, seed))
+
+
+@pytest.mark.parametrize("key", EFFECTS)
+def test_every_setting_has_an_effect(tmp_path, key):
+    base, other = sft(), sft(**{key: EFFECTS[key]})
+    assert not same_weights(selected_and_tuned(tmp_path, base), selected_and_tuned(tmp_path, other))
+
+
+def test_the_seed_has_an_effect(tmp_path):
+    one, other = (selected_and_tuned(tmp_path, sft(), seed) for seed in (0, 1))
+    assert not same_weights(one, other)

@@ -1,0 +1,577 @@
+"""The RL loop: an update against one written out plainly, resuming, every setting's effect."""
+
+import copy
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from selfcorrect import seeds
+from selfcorrect.learning.trainer import Setting, Trainer
+from selfcorrect.lm.checkpoint import Workspace
+from selfcorrect.lm.models import LanguageModel
+from selfcorrect.records import Trace
+from selfcorrect.rollout import rollout
+from selfcorrect.spec import RL, AdaptiveBeta2
+from tiny import Toy, language_model, plain_logits, rl, same_weights, weights
+
+TASK = Toy()
+PROBLEMS = TASK.problems("train")
+LIMIT = 4
+
+
+def lm(seed: int = 0, double: bool = False) -> LanguageModel:
+    made = language_model(seed, scale=4.0)
+    if double:
+        made.model.double()
+    return made
+
+
+def offline_attempts() -> dict[str, list[Any]]:
+    """First attempts of another model, two for each problem."""
+    other = lm(seed=7)
+    traces = rollout(
+        other.engine, other.chat, TASK, PROBLEMS, instruction=TASK.prompts.correction, turns=1,
+        samples=2, max_new_tokens=LIMIT, temperature=1.0, seed=0,
+    )  # fmt: skip
+    return {
+        problem.id: [t.attempts[0] for t in traces if t.problem.id == problem.id]
+        for problem in PROBLEMS
+    }
+
+
+OFFLINE = offline_attempts()
+
+
+def setting(**changes: Any) -> Setting:
+    usual = {"task": TASK, "problems": PROBLEMS, "max_new_tokens": LIMIT, "seed": 0}
+    return Setting(**{**usual, "offline": OFFLINE, **changes})
+
+
+def trainer(settings: RL, *, double: bool = False, **changes: Any) -> Trainer:
+    """A policy that has already moved away from its reference."""
+    return Trainer(lm(0, double), lm(1, double), settings, setting(**changes))
+
+
+def workspace(folder: Path) -> Workspace:
+    folder.mkdir(exist_ok=True)
+    return Workspace(folder, {"job": "test"})
+
+
+def trained(folder: Path, settings: RL, **changes: Any) -> dict[str, torch.Tensor]:
+    """The weights that a whole run keeps."""
+    return weights(trainer(settings, **changes).train(workspace(folder)))
+
+
+def read_log(work: Workspace) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in work.log.read_text().splitlines()]
+
+
+# --- one update, written out --------------------------------------------------------------------
+
+
+def plain_credit(rewards: Sequence[float], settings: RL) -> list[float]:
+    """What each attempt is credited with, in words of Eqs. 3 and 4."""
+    earned = []
+    for turn, reward in enumerate(rewards):
+        bonus = settings.alpha * (reward - rewards[turn - 1]) if turn else 0.0
+        paid = settings.rewarded == "all" or turn == len(rewards) - 1
+        earned.append(reward + bonus if paid else 0.0)
+    return [
+        sum(settings.gamma ** (later - turn) * earned[later] for later in range(turn, len(earned)))
+        for turn in range(len(earned))
+    ]
+
+
+def plain_advantages(traces: Sequence[Trace], settings: RL) -> list[list[float]]:
+    """Leave-one-out over the traces of one draw of a problem."""
+    credit = [
+        plain_credit(
+            [TASK.grade(t.problem, a.text, a.truncated).reward for a in t.attempts], settings
+        )
+        for t in traces
+    ]
+    size = settings.samples_per_prompt
+    result = []
+    for row, own in enumerate(credit):
+        group = range(row // size * size, row // size * size + size)
+        others = [credit[other] for other in group if other != row]
+        result.append([c - sum(o[i] for o in others) / len(others) for i, c in enumerate(own)])
+    return result
+
+
+def plain_loss(
+    model: Any, reference: Any, traces: Sequence[Trace], settings: RL, update: int
+) -> Any:
+    """The loss, trace by trace and attempt by attempt, each conversation read whole and alone."""
+    total = 0.0
+    for trace, advantage in zip(traces, plain_advantages(traces, settings), strict=True):
+        tokens = [t for a in trace.attempts for t in [*a.prompt, *a.tokens]]
+        tables = [
+            (plain_logits(one, tokens) / settings.temperature).log_softmax(-1)
+            for one in (model, reference)
+        ]
+        end = 0
+        for turn, attempt in enumerate(trace.attempts):
+            start = end + len(attempt.prompt)
+            end = start + len(attempt.tokens)
+            if attempt.given:
+                continue
+            policy, fixed = (table[start - 1 : end - 1] for table in tables)
+            chosen = policy[range(end - start), attempt.tokens]
+            if update == 0:
+                gain = advantage[turn] * chosen
+            else:
+                ratio = (chosen - torch.tensor(attempt.logprobs)).exp()
+                clipped = ratio.clamp(1 - settings.clip_ratio, 1 + settings.clip_ratio)
+                gain = torch.minimum(ratio * advantage[turn], clipped * advantage[turn])
+            kl = (policy.exp() * (policy - fixed)).sum()
+            coefficient = settings.beta1 + (settings.beta2 if turn == 0 else 0.0)
+            total = total - gain.sum() + coefficient * kl
+    return total / len(traces)
+
+
+def plain_update(policy: Any, reference: Any, traces: Sequence[Trace], settings: RL) -> None:
+    """Adam from scratch, the gradient's norm clipped by hand."""
+    parameters = list(policy.parameters())
+    optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate, foreach=False)
+    for update in range(settings.updates_per_batch):
+        optimiser.zero_grad()
+        plain_loss(policy, reference, traces, settings, update).backward()
+        norm = math.sqrt(sum(float((p.grad**2).sum()) for p in parameters))
+        for parameter in parameters:
+            parameter.grad *= min(1.0, settings.max_grad_norm / norm)
+        optimiser.step()
+
+
+UPDATES = {
+    "stage one": {"rewarded": "last", "beta2": 0.1},
+    "stage two": {"alpha": 10.0},
+    "credit to earlier turns": {"alpha": 1.0, "gamma": 0.8},
+    "cooler": {"temperature": 0.7},
+    "three turns": {"turns": 3, "alpha": 2.0},
+    "single turn": {"turns": 1},
+    "offline first attempts": {"offline_first_attempts": 0.5},
+    "four updates": {"updates_per_batch": 4, "clip_ratio": 0.05, "learning_rate": 1e-2},
+    "unclipped": {"max_grad_norm": 1e9},
+}
+
+
+def far(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """The largest difference between two sets of weights."""
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+@pytest.mark.parametrize("changes", UPDATES.values(), ids=UPDATES)
+def test_an_update_equals_the_plain_one(changes):
+    ours = trainer(rl(**changes), double=True)
+    plainly, before = copy.deepcopy(ours.policy), weights(ours.policy)
+    traces = ours.sample()
+    ours.update(traces)
+    plain_update(plainly.model, ours.reference.model, traces, ours.rl)
+    assert far(before, weights(plainly)) > 1e-4, "the update should move the weights"
+    assert far(weights(ours.policy), weights(plainly)) < 1e-6
+
+
+def test_the_order_of_a_batch_changes_nothing():
+    settings = rl(alpha=10.0, beta2=0.1)
+    one, other = trainer(settings, double=True), trainer(settings, double=True)
+    traces, size = one.sample(), settings.samples_per_prompt
+    groups = [traces[start : start + size][::-1] for start in range(0, len(traces), size)]
+    one.update(traces)
+    other.update([trace for group in groups[::-1] for trace in group])
+    assert far(weights(one.policy), weights(other.policy)) < 1e-9
+
+
+def test_a_long_attempt_of_one_trace_pads_the_others_without_effect():
+    """The batch's gradient is the mean of its problems' gradients, each batched alone."""
+    settings = rl(alpha=10.0, beta2=0.1, max_grad_norm=1e9)
+    traces, size = trainer(settings, double=True).sample(), settings.samples_per_prompt
+
+    def gradient(part: Sequence[Trace]) -> torch.Tensor:
+        ours = trainer(settings, double=True)
+        ours.update(part)
+        return torch.cat([p.grad.flatten() for p in ours.policy.model.parameters()])
+
+    groups = [traces[start : start + size] for start in range(0, len(traces), size)]
+    widths = {max(len(a.tokens) for t in group for a in t.attempts) for group in groups}
+    assert len({len(t.attempts[0].prompt) for t in traces}) > 1 or len(widths) > 1
+    apart = sum(gradient(group) for group in groups) / len(groups)
+    torch.testing.assert_close(gradient(traces), apart, rtol=1e-6, atol=1e-9)
+
+
+# --- what an update leaves alone, and how it is held back -----------------------------------------
+
+
+def test_the_reference_is_never_touched(tmp_path):
+    ours = trainer(rl(beta1=1.0))
+    before = weights(ours.reference)
+    ours.train(workspace(tmp_path))
+    assert same_weights(before, weights(ours.reference))
+    assert all(p.grad is None for p in ours.reference.model.parameters())
+    assert not same_weights(before, weights(ours.policy))
+
+
+def test_no_dropout():
+    ours = trainer(rl())
+    ours.policy.model.train()
+    again = Trainer(ours.policy, ours.reference, ours.rl, ours.setting)
+    assert not again.policy.model.training
+    assert not again.reference.model.training
+
+
+def test_every_stage_starts_with_a_fresh_optimiser(tmp_path):
+    first = trainer(rl())
+    second = Trainer(first.train(workspace(tmp_path / "one")), lm(1), rl(), setting(seed=1))
+    assert first.optimiser.state
+    assert not second.optimiser.state
+    assert second.step == 0
+
+
+def test_the_gradient_norm_is_clipped_and_logged_before_clipping():
+    ours = trainer(rl(max_grad_norm=1e-3))
+    numbers = ours.update(ours.sample())
+    after = torch.stack([p.grad.norm() for p in ours.policy.model.parameters()]).norm()
+    assert numbers["grad_norm"] > 1e-2
+    torch.testing.assert_close(after, torch.tensor(1e-3), rtol=1e-3, atol=0)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run():
+    ours = trainer(rl())
+    traces = ours.sample()
+    with torch.no_grad():
+        next(ours.policy.model.parameters()).fill_(float("inf"))
+    with pytest.raises(FloatingPointError, match=r"step 1: the gradient.*rl.learning_rate"):
+        ours.update(traces)
+
+
+def test_recorded_logprobs_matter_from_the_second_update_on():
+    for updates, matters in ((1, False), (2, True)):
+        results = []
+        for shift in (0.0, 0.5):
+            ours = trainer(rl(updates_per_batch=updates))
+            traces = ours.sample()
+            for attempt in (a for t in traces for a in t.attempts):
+                attempt.logprobs = [value - shift for value in attempt.logprobs]
+            ours.update(traces)
+            results.append(weights(ours.policy))
+        assert same_weights(*results) is not matters
+
+
+# --- what is sampled ----------------------------------------------------------------------------
+
+
+def drawn(ours: Trainer, steps: int) -> list[str]:
+    """The problems of some steps."""
+    ids = []
+    for ours.step in range(steps):
+        ids += [trace.problem.id for trace in ours.sample() if trace.sample == 0]
+    return ids
+
+
+def test_every_epoch_holds_every_problem_once():
+    ids = drawn(trainer(rl(prompts_per_batch=4)), 5)
+    everyone = {problem.id for problem in PROBLEMS}
+    assert len(everyone) == 10
+    assert set(ids[:10]) == set(ids[10:]) == everyone
+    assert ids[:10] != ids[10:]
+
+
+def test_a_step_draws_by_its_number_alone():
+    one, other = trainer(rl()), trainer(rl())
+    one.sample()
+    one.step = other.step = 3
+    assert one.sample() == other.sample()
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.25, 1), (0.5, 2), (1.0, 4)])
+def test_the_share_of_offline_first_attempts(share, expected):
+    ours = trainer(rl(offline_first_attempts=share, prompts_per_batch=4))
+    traces = ours.sample()
+    given = [t for t in traces if t.attempts[0].given]
+    assert len(traces) == 4 * ours.rl.samples_per_prompt
+    assert len({t.problem.id for t in given}) == expected
+    assert len(given) == expected * ours.rl.samples_per_prompt
+    for trace in given:
+        own = [attempt.tokens for attempt in OFFLINE[trace.problem.id]]
+        assert trace.attempts[0].tokens in own
+        assert not trace.attempts[1].given
+    assert math.isfinite(ours.update(traces)["loss"])
+
+
+def test_offline_first_attempts_vary_over_steps():
+    ours, seen = trainer(rl(offline_first_attempts=1.0)), set()
+    for ours.step in range(20):
+        seen |= {
+            tuple(t.attempts[0].tokens) for t in ours.sample() if t.problem.id == PROBLEMS[0].id
+        }
+    assert seen == {tuple(attempt.tokens) for attempt in OFFLINE[PROBLEMS[0].id]}
+
+
+def test_offline_first_attempts_may_exist_for_few_problems():
+    """The base was sampled on some of the training problems, and the share holds all the same."""
+    few = {problem.id: OFFLINE[problem.id] for problem in PROBLEMS[:3]}
+    ours = trainer(rl(offline_first_attempts=0.5), offline=few)
+    given = [trace for trace in ours.sample() if trace.attempts[0].given]
+    assert len(given) == 2 * ours.rl.samples_per_prompt
+    assert set(drawn(trainer(rl(offline_first_attempts=1.0), offline=few), 2)) == set(few)
+
+
+# --- β2, and the weights that are kept ----------------------------------------------------------
+
+
+def test_adaptive_beta2_moves_within_its_bounds(tmp_path):
+    settings = rl(beta2=0.1, steps=8, adaptive_beta2={"rate": 0.5, "max_factor": 2.0})
+    work = workspace(tmp_path)
+    trainer(settings).train(work)
+    values = [line["beta2"] for line in read_log(work)]
+    assert values[0] == 0.1
+    assert len(set(values)) > 1
+    assert all(0.05 - 1e-9 <= value <= 0.2 + 1e-9 for value in values)
+    ratios = [abs(math.log(b / a)) for a, b in itertools.pairwise(values)]
+    assert max(ratios) <= 0.5 + 1e-9
+
+
+def test_beta2_stays_where_it_is_not_adaptive(tmp_path):
+    work = workspace(tmp_path)
+    trainer(rl(beta2=0.1)).train(work)
+    assert {line["beta2"] for line in read_log(work)} == {0.1}
+
+
+class Scripted(Trainer):
+    """Rewards by script; the weights tell which step they are of."""
+
+    rewards: tuple[float, ...] = ()
+
+    def sample(self) -> list[Trace]:
+        return []
+
+    def update(self, traces: Sequence[Trace]) -> dict[str, Any]:
+        with torch.no_grad():
+            for parameter in self.policy.model.parameters():
+                parameter.fill_(self.step + 1)
+        return {"reward": self.rewards[self.step]}
+
+
+@pytest.mark.parametrize(
+    ("keep", "rewards", "expected"),
+    [
+        ("best", (0, 0, 0.6, 0.4, 1, -1), 4),
+        ("best", (0.5, 0.5, 0.9, 0, 0.1, 0), 2),
+        ("best", (0, 0, 0, 0, 0, 1), 6),
+        ("best", (-1, -1, -2, -2, -3, -3), 2),
+        ("best", (1, 1, 1, 1, 1, 1), 2),
+        ("last", (1, 1, 0, 0, 0, 0), 6),
+    ],
+)
+def test_which_weights_are_kept(tmp_path, keep, rewards, expected):
+    """`best`: those at the end of the window with the highest mean training reward."""
+    ours = Scripted(lm(), lm(1), rl(keep=keep, steps=6, checkpoint_every=2), setting())
+    ours.rewards = rewards
+    kept = weights(ours.train(workspace(tmp_path)))
+    assert {float(value.min()) for value in kept.values()} == {expected}
+
+
+def test_the_best_weights_survive_a_stop(tmp_path):
+    ours = [Scripted(lm(), lm(1), rl(steps=6, checkpoint_every=2), setting()) for _ in range(2)]
+    ours[0].rewards = (0.5, 0.5, 0.1)  # and then nothing: it stops there
+    ours[1].rewards = (9.0, 9.0, 0.1, 0.3, 0.4, 0.4)
+    with pytest.raises(IndexError):
+        ours[0].train(workspace(tmp_path))
+    kept = weights(ours[1].train(workspace(tmp_path)))
+    assert {float(value.min()) for value in kept.values()} == {2}
+
+
+@pytest.mark.parametrize(("rewarded", "columns"), [("last", [1]), ("all", [0, 1])])
+def test_the_training_reward_is_what_is_paid_for_without_the_bonus(rewarded, columns):
+    ours = trainer(rl(rewarded=rewarded, alpha=10.0))
+    traces = ours.sample()
+    grades = np.array(
+        [[TASK.grade(t.problem, a.text, False).reward for a in t.attempts] for t in traces]
+    )
+    numbers = ours.update(traces)
+    assert numbers["reward"] == pytest.approx(grades[:, columns].sum(1).mean())
+    assert [numbers["reward_t1"], numbers["reward_t2"]] == pytest.approx(grades.mean(0).tolist())
+
+
+# --- the log ------------------------------------------------------------------------------------
+
+ALWAYS = {"step", "reward", "truncated", "grad_norm", "tokens", "tokens_per_second", "loss"}
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_line_a_step_with_every_turn(tmp_path, turns):
+    work = workspace(tmp_path)
+    trainer(rl(turns=turns)).train(work)
+    lines = read_log(work)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    per_turn = ("reward", "kl", "entropy")
+    for line in lines:
+        there = {f"{what}_t{turn + 1}" for what in per_turn for turn in range(turns)}
+        assert line.keys() >= ALWAYS | there
+        assert not {f"{what}_t{turns + 1}" for what in per_turn} & line.keys()
+        assert ("same" in line) == (turns > 1)
+        assert all(math.isfinite(value) for value in line.values())
+        assert line["tokens_per_second"] > 0
+
+
+def test_what_the_log_says_of_a_batch():
+    ours = trainer(rl(offline_first_attempts=0.5))
+    traces = ours.sample()
+    numbers = ours.update(traces)
+    same = [t.attempts[0].text == t.attempts[1].text for t in traces]
+    truncated = [t.attempts[0].truncated or t.attempts[1].truncated for t in traces]
+    assert numbers["same"] == np.mean(same)
+    assert numbers["truncated"] == np.mean(truncated)
+
+
+def test_tokens_are_those_that_were_sampled(tmp_path):
+    work = workspace(tmp_path)
+    ours = trainer(rl(steps=1, offline_first_attempts=0.5))
+    expected = sum(len(a.tokens) for t in ours.sample() for a in t.attempts if not a.given)
+    ours.train(work)
+    assert read_log(work)[0]["tokens"] == expected
+
+
+# --- stopping and going on ----------------------------------------------------------------------
+
+EVERYTHING = rl(
+    steps=6, checkpoint_every=2, keep="best", beta2=0.1, offline_first_attempts=0.25,
+    updates_per_batch=2, adaptive_beta2={"rate": 0.5, "max_factor": 10.0},
+)  # fmt: skip
+TIMES = {"tokens_per_second"}
+
+
+def without_times(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
+
+
+def test_a_run_stopped_at_any_step_ends_in_the_same_bits(tmp_path):
+    whole = workspace(tmp_path / "whole")
+    expected = weights(trainer(EVERYTHING).train(whole))
+    for stop in range(EVERYTHING.steps):
+        work = workspace(tmp_path / f"stopped{stop}")
+        halted = trainer(EVERYTHING)
+        record, left = work.record, iter(range(stop))
+
+        def stopping(numbers, record=record, left=left):
+            record(numbers)  # logged, but the checkpoint does not know of it
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+
+        work.record = stopping
+        with pytest.raises(KeyboardInterrupt):
+            halted.train(work)
+        again = workspace(tmp_path / f"stopped{stop}")
+        torch.manual_seed(stop)
+        assert same_weights(expected, weights(trainer(EVERYTHING).train(again)))
+        assert without_times(read_log(again)) == without_times(read_log(whole))
+
+
+def test_a_finished_run_that_was_not_saved_is_not_run_again(tmp_path, monkeypatch):
+    expected = trained(tmp_path, EVERYTHING)
+    again = trainer(EVERYTHING)
+    monkeypatch.setattr(again, "sample", lambda: pytest.fail("sampled again"))
+    assert same_weights(expected, weights(again.train(workspace(tmp_path))))
+
+
+# --- learning -----------------------------------------------------------------------------------
+
+
+def learn(folder: Path, **changes: Any) -> list[dict[str, Any]]:
+    settings = rl(steps=40, learning_rate=1e-2, prompts_per_batch=8, checkpoint_every=40, **changes)
+    work = workspace(folder)
+    start = language_model(scale=1.0)
+    Trainer(start, copy.deepcopy(start), settings, setting(max_new_tokens=3)).train(work)
+    return read_log(work)
+
+
+def mean(lines: Sequence[dict[str, Any]], key: str) -> float:
+    return float(np.mean([line[key] for line in lines]))
+
+
+def test_a_policy_learns_a_bandit(tmp_path):
+    lines = learn(tmp_path)
+    for turn in ("reward_t1", "reward_t2"):
+        assert mean(lines[:5], turn) < 0.4
+        assert mean(lines[-5:], turn) > 0.9
+
+
+def test_beta2_holds_the_first_attempt_while_the_second_learns(tmp_path):
+    free = learn(tmp_path / "free", rewarded="last")
+    held = learn(tmp_path / "held", rewarded="last", beta2=2.0)
+    assert mean(held[-5:], "reward_t2") > 0.8
+    assert mean(held[-5:], "kl_t1") < 0.2 * mean(free[-5:], "kl_t1")
+
+
+# --- no setting without effect ------------------------------------------------------------------
+
+ADAPTIVE = {"rate": 0.5, "max_factor": 10.0}
+# Key: (what it takes for the key to matter, the changed value).
+EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
+    "learning_rate": ({}, 2e-3),
+    "steps": ({}, 5),
+    "prompts_per_batch": ({}, 5),
+    "samples_per_prompt": ({}, 3),
+    "updates_per_batch": ({}, 2),
+    "clip_ratio": ({"updates_per_batch": 3, "learning_rate": 1e-2}, 0.01),
+    "temperature": ({}, 0.7),
+    "turns": ({}, 3),
+    "rewarded": ({}, "last"),
+    "alpha": ({}, 2.0),
+    "beta1": ({}, 0.5),
+    "beta2": ({}, 0.5),
+    "gamma": ({}, 0.5),
+    "kl": ({}, "k3"),
+    "baseline": ({}, "batch_mean"),
+    "baseline: none": ({}, "none"),
+    "offline_first_attempts": ({}, 0.5),
+    "adaptive_beta2.rate": ({"beta2": 0.1, "adaptive_beta2": ADAPTIVE}, {**ADAPTIVE, "rate": 0.0}),
+    "adaptive_beta2.max_factor": (
+        {"beta2": 0.1, "adaptive_beta2": ADAPTIVE},
+        {**ADAPTIVE, "max_factor": 1.0},
+    ),
+    "max_grad_norm": ({}, 1e-3),
+    # Steps enough that the best one is not the last.
+    "keep": ({"steps": 8, "checkpoint_every": 1, "keep": "best"}, "last"),
+    "checkpoint_every": ({"steps": 8, "checkpoint_every": 1, "keep": "best"}, 4),
+}
+
+
+def test_every_setting_is_tried():
+    tried = {name.partition(":")[0].partition(".")[0] for name in EFFECTS}
+    assert tried == set(RL.model_fields)
+    nested = {name.partition(".")[2] for name in EFFECTS if name.startswith("adaptive_beta2.")}
+    assert nested == set(AdaptiveBeta2.model_fields)
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_every_setting_has_an_effect(tmp_path, name):
+    given, value = EFFECTS[name]
+    key = name.partition(":")[0].partition(".")[0]
+    base = {"keep": "last", **given}
+    assert not same_weights(
+        trained(tmp_path / "one", rl(**base)),
+        trained(tmp_path / "other", rl(**{**base, key: value})),
+    )
+
+
+def test_nothing_else_has_an_effect(tmp_path):
+    """Without this, the test above would pass on noise."""
+    base = trained(tmp_path / "one", rl(keep="last"))
+    assert same_weights(base, trained(tmp_path / "two", rl(keep="last")))
+    assert same_weights(base, trained(tmp_path / "three", rl(keep="last", checkpoint_every=3)))
+    assert same_weights(base, trained(tmp_path / "four", rl(keep="last", clip_ratio=0.01)))
+
+
+@pytest.mark.parametrize("changes", [{"seed": seeds.derive(0, "other")}, {"max_new_tokens": 3}])
+def test_the_seed_and_the_token_limit_have_an_effect(tmp_path, changes):
+    settings = rl(keep="last")
+    base = trained(tmp_path / "one", settings)
+    assert not same_weights(base, trained(tmp_path / "other", settings, **changes))

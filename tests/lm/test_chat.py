@@ -1,0 +1,141 @@
+"""Conversations as tokens: openings and bridges against the template's own rendering."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfcorrect.lm.chat import Chat, ChatTemplateError
+from selfcorrect.lm.tokenizer import ASSISTANT, CHAT_TEMPLATE, EOS, USER
+from selfcorrect.prompts import CARRY
+from tiny import tokenizer
+
+CHAT = Chat(tokenizer())
+INSTRUCTIONS = [CARRY.correction, CARRY.refinement]
+answers = st.text("0123456789", min_size=1, max_size=8)
+
+
+def with_template(template: str | None) -> Any:
+    made = tokenizer()
+    made.chat_template = template
+    return made
+
+
+def rendered(*contents: str) -> str:
+    """The template's own text of a conversation, the model's turn next."""
+    roles = ("user", "assistant")
+    messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
+    text: str = CHAT.tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True
+    )
+    return text
+
+
+def encoded(text: str) -> list[int]:
+    ids: list[int] = CHAT.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def test_a_conversation_reads_like_this():
+    assert rendered("What is 1?", "2", "Correct any error.") == (
+        f"{USER}What is 1?{ASSISTANT}2{EOS}{USER}Correct any error.{ASSISTANT}"
+    )
+
+
+@pytest.mark.parametrize("instruction", INSTRUCTIONS)
+@given(question=answers, attempts=st.lists(answers, min_size=1, max_size=3))
+def test_opening_and_bridges_make_the_templates_conversation(instruction, question, attempts):
+    tokens = CHAT.opening(CARRY.opening(question))
+    contents = [CARRY.opening(question)]
+    for attempt in attempts:
+        tokens = [*tokens, *encoded(attempt), *CHAT.bridge(instruction)]
+        contents += [attempt, instruction]
+    assert tokens == encoded(rendered(*contents))
+    assert CHAT.tokenizer.decode(tokens) == rendered(*contents)
+
+
+@pytest.mark.parametrize("instruction", INSTRUCTIONS)
+def test_a_bridge_begins_with_the_eos_that_ends_an_attempt(instruction):
+    bridge = CHAT.bridge(instruction)
+    assert bridge[0] == CHAT.eos
+    assert bridge.count(CHAT.eos) == 1
+    assert CHAT.tokenizer.decode(bridge) == f"{EOS}{USER}{instruction}{ASSISTANT}"
+
+
+def test_instructions_differ():
+    assert CHAT.bridge(INSTRUCTIONS[0]) != CHAT.bridge(INSTRUCTIONS[1])
+
+
+def test_openings_are_the_opening_of_each():
+    messages = [CARRY.opening(question) for question in ("1+2", "33+4", "5")]
+    assert CHAT.openings(messages) == [CHAT.opening(message) for message in messages]
+
+
+@given(st.lists(answers, min_size=1, max_size=3))
+def test_decoding_gives_the_text_back_without_eos(texts):
+    assert CHAT.decode([[*encoded(text), CHAT.eos] for text in texts]) == texts
+
+
+def test_pad_falls_back_on_eos():
+    made = tokenizer()
+    made.pad_token = None
+    assert Chat(made).pad == CHAT.eos != CHAT.pad
+
+
+# --- tokenizers that cannot carry a conversation ------------------------------------------------
+
+
+def test_no_template():
+    with pytest.raises(ChatTemplateError, match=r"no chat template.*Instruct"):
+        Chat(with_template(None))
+
+
+def test_no_eos():
+    made = tokenizer()
+    made.eos_token = None
+    with pytest.raises(ChatTemplateError, match="no EOS token"):
+        Chat(made)
+
+
+REWRITING = {
+    "drops earlier attempts": CHAT_TEMPLATE.replace(
+        ASSISTANT + "{{ message['content'] }}", ASSISTANT + "{{ message['content'] if loop.last }}"
+    ),
+    "changes earlier attempts": CHAT_TEMPLATE.replace(
+        "{{ message['content'] }}" + EOS, "{{ message['content'] | reverse | join }}" + EOS
+    ),
+    "changes the first question": CHAT_TEMPLATE.replace(
+        USER + "{{ message['content'] }}",
+        USER + "{{ message['content'] if messages | length == 1 else '' }}",
+    ),
+}
+
+
+@pytest.mark.parametrize("template", REWRITING.values(), ids=REWRITING)
+def test_a_template_that_rewrites_earlier_turns(template):
+    assert template != CHAT_TEMPLATE
+    with pytest.raises(ChatTemplateError, match="rewrites an earlier turn"):
+        Chat(with_template(template)).bridge(INSTRUCTIONS[0])
+
+
+@pytest.mark.parametrize("closing", ["", " ", USER])
+def test_a_template_that_does_not_close_an_attempt_with_eos(closing):
+    template = CHAT_TEMPLATE.replace(EOS, closing)
+    with pytest.raises(ChatTemplateError, match="does not end an attempt with the EOS token"):
+        Chat(with_template(template)).bridge(INSTRUCTIONS[0])
+
+
+def test_text_after_the_eos_belongs_to_the_bridge():
+    """As in templates that break the line after each turn."""
+    chat = Chat(with_template(CHAT_TEMPLATE.replace(EOS, EOS + ".")))
+    own, plain = chat.bridge(INSTRUCTIONS[0]), CHAT.bridge(INSTRUCTIONS[0])
+    assert own == (plain[0], *encoded("."), *plain[1:])
+
+
+def test_the_name_is_in_the_message():
+    made = copy.copy(with_template(None))
+    made.name_or_path = "somebody/some-model"
+    with pytest.raises(ChatTemplateError, match="somebody/some-model"):
+        Chat(made)
