@@ -25,7 +25,7 @@ figures: $(READY) ## The same for figures, in results/figures
 	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) results/figures
 
 test: $(READY) ## Run the tests (PYTEST_ARGS="-k floors")
-	$(ACTIVATE) pytest -n 2 $(PYTEST_ARGS)
+	$(ACTIVATE) pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(READY) ## Check style and types
 	$(ACTIVATE) ruff check

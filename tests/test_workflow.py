@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 QUICK = "config/experiments/quick.yaml"
 RESULTS = Path("results/quick")
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.slow
 
 
 def snakemake(project: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
