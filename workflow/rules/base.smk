@@ -21,7 +21,7 @@ rule pretrain:
         code=code_hash("steps.pretrain"),
     shell:
         step("pretrain")
-        + " --spec {params.spec:q} --model {output.model} --log {output.log} > {log} 2>&1"
+        + " --spec {params.spec:q} --model {output.model:q} --log {output.log:q} > {log:q} 2>&1"
 
 
 rule sample:
@@ -43,4 +43,4 @@ rule sample:
         code=code_hash("steps.sample"),
     shell:
         step("sample")
-        + " --spec {params.spec:q} --model {params.model} --traces {output.traces} > {log} 2>&1"
+        + " --spec {params.spec:q} --model {params.model:q} --traces {output.traces:q} > {log:q} 2>&1"

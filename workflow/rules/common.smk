@@ -20,6 +20,17 @@ from selfcorrect.validation import ConfigError
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Jobs run in Snakemake's own Python unless --sdm conda puts a rule's environment before it, and
+# in both they find this checkout's package.
+for variable, first in (
+    ("PATH", Path(sys.executable).parent),
+    ("PYTHONPATH", Path(workflow.basedir) / "workflow"),
+):
+    paths = [str(first), *os.environ.get(variable, "").split(os.pathsep)]
+    os.environ[variable] = os.pathsep.join(
+        dict.fromkeys(path for path in paths if path)
+    )
+
 try:
     # Merged over the default once more for its order: Snakemake puts an overlay's keys first.
     with open(workflow.source_path("../../config/config.yaml")) as stream:
@@ -54,15 +65,8 @@ def nodes_of(kind):
 
 
 def step(name):
-    """The command that runs a step, up to its arguments.
-
-    It runs in Snakemake's own Python, or with --sdm conda in the one of the rule's environment.
-    """
-    methods = workflow.deployment_settings.deployment_method
-    in_conda = any("conda" in str(method).lower() for method in methods)
-    python = "python" if in_conda else shlex.quote(sys.executable)
-    package = shlex.quote(str(Path(workflow.basedir) / "workflow"))
-    return f"PYTHONPATH={package} {python} -m selfcorrect.steps.{name}"
+    """The command that runs a step, up to its arguments; no path in it, so a checkout can move."""
+    return f"python -m selfcorrect.steps.{name}"
 
 
 def spec_of(job):

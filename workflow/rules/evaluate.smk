@@ -20,7 +20,7 @@ rule generate:
         code=code_hash("steps.generate"),
     shell:
         step("generate")
-        + " --spec {params.spec:q} --model {params.model} --attempts {output.attempts} > {log} 2>&1"
+        + " --spec {params.spec:q} --model {params.model:q} --attempts {output.attempts:q} > {log:q} 2>&1"
 
 
 rule grade:
@@ -41,4 +41,4 @@ rule grade:
         code=code_hash("steps.grade"),
     shell:
         step("grade")
-        + " --spec {params.spec:q} --attempts {input.attempts} --grades {output.grades} > {log} 2>&1"
+        + " --spec {params.spec:q} --attempts {input.attempts:q} --grades {output.grades:q} > {log:q} 2>&1"

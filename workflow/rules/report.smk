@@ -19,7 +19,7 @@ rule tabulate:
         code=code_hash("steps.tabulate"),
     shell:
         step("tabulate")
-        + " --spec {params.spec:q} --grades {input.grades} --output {output.tables} > {log} 2>&1"
+        + " --spec {params.spec:q} --grades {input.grades:q} --output {output.tables:q} > {log:q} 2>&1"
 
 
 rule plot:
@@ -41,8 +41,8 @@ rule plot:
         code=code_hash("steps.plot"),
     shell:
         step("plot")
-        + " --spec {params.spec:q} --grades {input.grades} --logs {input.logs}"
-        " --output {output.figures} > {log} 2>&1"
+        + " --spec {params.spec:q} --grades {input.grades:q} --logs {input.logs:q}"
+        " --output {output.figures:q} > {log:q} 2>&1"
 
 
 # The published folders are trivial copies of finished parts: Snakemake deletes them before a
@@ -59,7 +59,7 @@ rule publish_tables:
     conda:
         "../../envs/analysis.yaml"
     shell:
-        "(cp -r {input.tables} {output} && cp {input.manifest} {output}/) > {log} 2>&1"
+        "(cp -r {input.tables:q} {output:q} && cp {input.manifest:q} {output:q}/) > {log:q} 2>&1"
 
 
 rule publish_figures:
@@ -73,7 +73,7 @@ rule publish_figures:
     conda:
         "../../envs/analysis.yaml"
     shell:
-        "cp -r {input.figures} {output} > {log} 2>&1"
+        "cp -r {input.figures:q} {output:q} > {log:q} 2>&1"
 
 
 rule manifest:
@@ -94,5 +94,5 @@ rule manifest:
         code=code_hash("steps.manifest"),
     shell:
         step("manifest")
-        + " --spec {params.spec:q} --results {params.results} --tables {input.tables}"
-        " --manifest {output.manifest} > {log} 2>&1"
+        + " --spec {params.spec:q} --results {params.results:q} --tables {input.tables:q}"
+        " --manifest {output.manifest:q} > {log:q} 2>&1"

@@ -24,13 +24,13 @@ rule reinforce:
         start=parent_name,
         reference=lambda wildcards: model_of(wildcards.task, "base", wildcards.seed),
         offline=lambda wildcards, input: (
-            f"--offline {input.offline}" if input.offline else ""
+            f"--offline {shlex.quote(str(input.offline))}" if input.offline else ""
         ),
         code=code_hash("steps.reinforce"),
     shell:
         step("reinforce")
-        + " --spec {params.spec:q} --start {params.start} --reference {params.reference}"
-        " {params.offline} --model {output.model} --log {output.log} > {log} 2>&1"
+        + " --spec {params.spec:q} --start {params.start:q} --reference {params.reference:q}"
+        " {params.offline} --model {output.model:q} --log {output.log:q} > {log:q} 2>&1"
 
 
 rule export_tensorboard:
@@ -48,4 +48,4 @@ rule export_tensorboard:
         code=code_hash("steps.export_tensorboard"),
     shell:
         step("export_tensorboard")
-        + " --log {input.log} --events {output.events} > {log} 2>&1"
+        + " --log {input.log:q} --events {output.events:q} > {log:q} 2>&1"

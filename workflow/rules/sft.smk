@@ -21,7 +21,7 @@ rule select:
         code=code_hash("steps.select"),
     shell:
         step("select")
-        + " --spec {params.spec:q} --traces {input.traces} --selection {output.selection} > {log} 2>&1"
+        + " --spec {params.spec:q} --traces {input.traces:q} --selection {output.selection:q} > {log:q} 2>&1"
 
 
 rule finetune:
@@ -46,5 +46,5 @@ rule finetune:
         code=code_hash("steps.finetune"),
     shell:
         step("finetune")
-        + " --spec {params.spec:q} --start {params.start} --selection {input.selection}"
-        " --model {output.model} > {log} 2>&1"
+        + " --spec {params.spec:q} --start {params.start:q} --selection {input.selection:q}"
+        " --model {output.model:q} > {log:q} 2>&1"
