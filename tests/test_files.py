@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfcorrect import files, provenance
@@ -257,6 +257,7 @@ traces = st.builds(
 )
 
 
+@settings(max_examples=25)  # each waits for the disk
 @given(st.lists(traces, max_size=6), st.lists(traces, max_size=3))
 def test_traces_come_back_as_they_were(tmp_path_factory, greedy, sampled):
     path = tmp_path_factory.mktemp("traces") / "traces.parquet"

@@ -30,7 +30,7 @@ def test_help_tells_the_command_and_loads_nothing_heavy(step):
     assert done.stdout.splitlines()[-1] == "HEAVY []"
 
 
-@pytest.mark.parametrize("spec", ["{}", '{"task": 1}', "no/such/spec.json"])
+@pytest.mark.parametrize("spec", ["{}", "{half", '{"task": 1}', "no/such/spec.json"])
 def test_a_bad_spec_is_one_line(spec, tmp_path):
     command = ["grade", "--spec", spec, "--attempts", "a.parquet", "--grades", "b.parquet"]
     done = subprocess.run(

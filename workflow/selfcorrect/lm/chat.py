@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from selfcorrect.files import FileProblem
 
-class ChatTemplateError(ValueError):
+
+class ChatTemplateError(FileProblem):
     """A tokenizer whose chat template cannot carry a conversation of several attempts."""
 
 

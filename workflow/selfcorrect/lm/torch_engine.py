@@ -13,6 +13,7 @@ from torch import Tensor
 
 from selfcorrect.lm.engine import Completion
 from selfcorrect.lm.slab import slab_cache
+from selfcorrect.validation import ConfigError
 
 # Copying the cache to drop rows costs about as much as a few tokens: worth it once this share of
 # the rows in play has finished.
@@ -112,7 +113,7 @@ class TorchSession:
     def _forward(self, block: Tensor, mask: Tensor) -> Tensor:
         """Read a block [R, k]; logits [R, V] after its last column."""
         if mask.shape[1] > self._engine.columns:
-            raise ValueError(
+            raise ConfigError(
                 f"a conversation of {mask.shape[1]} tokens does not fit the model's "
                 f"{self._engine.columns}: lower generation.max_new_tokens, evaluation.window or "
                 "rl.turns, or use a model with a longer context"

@@ -48,8 +48,12 @@ def job(kind: type[AnyModel], text: str) -> AnyModel:
     """
     import json
 
-    raw = json.loads(text) if text.lstrip().startswith("{") else read_json(Path(text))
-    return parse(kind, raw)
+    if not text.lstrip().startswith("{"):
+        return parse(kind, read_json(Path(text)))
+    try:
+        return parse(kind, json.loads(text))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--spec: not JSON ({error})") from None
 
 
 def identity(step: str, spec: Job, *inputs: Path) -> dict[str, Any]:
