@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
@@ -41,12 +40,3 @@ class Progress:
         """Leave the terminal tidy."""
         if self._bar is not None:
             self._bar.close()
-
-
-def tracked(what: str, items: Iterable[range], total: int) -> Iterator[range]:
-    """The items, with progress shown."""
-    progress = Progress(what, total)
-    for item in items:
-        yield item
-        progress.advance()
-    progress.close()

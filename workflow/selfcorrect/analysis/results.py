@@ -1,6 +1,5 @@
 """Reading what the workflow left: grades and training logs, with the place each belongs to."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +75,9 @@ def read_log(path: Path) -> pd.DataFrame:
         FileProblem: the file is missing, or a line is not a step.
     """
     try:
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = list(files.read_json_lines(path))
         log = pd.DataFrame(lines, columns=None if lines else ["step"])
         return log.drop_duplicates("step", keep="last").sort_values("step", ignore_index=True)
-    except FileNotFoundError as error:
-        raise files.FileProblem(f"{path}: no such file") from error
     except (ValueError, KeyError) as error:
         raise files.damaged(path, f"a line is not a training step: {error}") from error
 
