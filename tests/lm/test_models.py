@@ -164,5 +164,5 @@ def test_a_tokenizer_without_a_template_is_refused_by_name(tmp_path):
     plain.chat_template = None
     LM.model.save_pretrained(tmp_path)
     plain.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=rf"{tmp_path}: no chat template"):
+    with pytest.raises(FileProblem, match=rf"^{tmp_path}: no chat template"):
         models.load(tmp_path)
