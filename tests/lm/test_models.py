@@ -118,7 +118,8 @@ def test_loading_is_in_single_precision(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/no/such/model", "./no-model", "results/carry/base/seed0/model"])
-def test_a_missing_folder(path):
+def test_a_missing_folder(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the checkout may hold results of a run
     with pytest.raises(FileProblem, match=rf"^{path}: no such model folder"):
         models.load(path)
 
