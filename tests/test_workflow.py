@@ -11,6 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -213,6 +215,28 @@ def test_a_config_that_cannot_run_is_refused_before_any_job(finished, config, me
     assert message in said
     assert "rule pretrain" not in said
     assert (finished / RESULTS / "tables/main.md").is_file()
+
+
+def test_a_config_changed_during_a_run_waits_for_the_next(project):
+    """A run goes by the config it started with; the next one refuses or takes the change."""
+    arguments = overlay(project, "edited", {"tasks": {"carry": {"sft": {"epochs": 2}}}})
+    edited = project / "edited.yaml"
+    started = edited.read_text()
+    begun = project / RESULTS / "logs/carry/pair_sft_d_plus/seed0/finetune.log"
+    begun.unlink()
+    running = threading.Thread(target=snakemake, args=(project, *arguments))
+    running.start()
+    while running.is_alive() and not begun.exists():
+        time.sleep(0.05)
+    edited.write_text(yaml.safe_dump({"tasks": {"carry": {"sft": {"epoch": 1}}}}))
+    running.join()
+
+    manifest = json.loads((project / RESULTS / "tables/manifest.json").read_text())
+    assert manifest["config"]["tasks"]["carry"]["sft"]["epochs"] == 2
+    refused = snakemake(project, *arguments, check=False)
+    assert "tasks.carry.sft.epoch: unknown key; did you mean `epochs`?" in refused.stderr
+    edited.write_text(started)
+    assert planned(project, *arguments) == set()
 
 
 def test_the_same_seed_gives_the_same_tables(finished, tmp_path):
