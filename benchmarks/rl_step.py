@@ -31,8 +31,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from selfcorrect.learning.trainer import Trainer
 from selfcorrect.lm.models import prepare_process
-from selfcorrect.records import Attempt
-from selfcorrect.tasks import grade_attempt
+from selfcorrect.records import Submission
 
 
 @dataclass
@@ -58,12 +57,12 @@ class SideBySide(TrainerCallback):
     def reward(self, completion_ids: Sequence[Sequence[int]], **columns: Any) -> list[float]:
         """TRL's reward function: our grader's verdict on each completion."""
         self.sampled = sum(map(len, completion_ids))
-        rewards = []
-        for text, row in zip(columns["completions"], columns["row"], strict=True):
-            attempt = Attempt((), (), (), text, truncated=False)
-            setting = self.trainer.setting
-            rewards.append(grade_attempt(setting.task, setting.problems[row], attempt).reward)
-        return rewards
+        setting = self.trainer.setting
+        submissions = [
+            Submission(setting.problems[row], text)
+            for text, row in zip(columns["completions"], columns["row"], strict=True)
+        ]
+        return [grade.reward for grade in setting.task.grade(submissions)]
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         """Start TRL's clock."""

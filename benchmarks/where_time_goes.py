@@ -98,7 +98,7 @@ def step_shares(arguments: argparse.Namespace) -> str:
             (SlabCache, "restore", "rollout: copying the cache"),
             (module, "rollout", "rollout: traces"),
             (module, "collate", "traces to tensors"),
-            (module, "grade_attempt", "grading"),
+            (module, "grade_traces", "grading"),
             (module, "continuation_logits",
              lambda model, _: "reference" if model is trainer.reference.model else "forward"),
             (module, "token_statistics", "loss"),

@@ -8,7 +8,7 @@ import torch
 from selfcorrect.lm.tokenizer import EOS
 from selfcorrect.records import Attempt, Trace
 from selfcorrect.rollout import rollout
-from tiny import Toy, language_model, plain_logprobs
+from tiny import Toy, grade, language_model, plain_logprobs
 
 LM = language_model(seed=2, scale=8.0)
 TASK = Toy()
@@ -90,7 +90,7 @@ def test_the_instruction_is_the_same_whatever_the_attempt_was():
     seen = set()
     for trace in roll(samples=16):
         first, second = trace.attempts
-        right = TASK.grade(trace.problem, first.text, first.truncated).reward
+        right = grade(TASK, trace.problem, first.text, first.truncated).reward
         assert list(second.prompt) == (bridge if first.truncated else bridge[1:])
         seen.add((right, first.truncated))
     assert len(seen) == 4, "right and wrong, ended and truncated first attempts should occur"

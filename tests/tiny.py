@@ -24,8 +24,9 @@ from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.models import LanguageModel, tiny_model
 from selfcorrect.lm.tokenizer import word_level_tokenizer
 from selfcorrect.plan import Plan
-from selfcorrect.records import Attempt, Grade, Problem, Trace, Verdict
+from selfcorrect.records import Attempt, Grade, Problem, Submission, Trace, Verdict
 from selfcorrect.spec import RL, SFT, TinyModel
+from selfcorrect.tasks import Task
 
 torch.set_num_threads(1)
 
@@ -97,9 +98,16 @@ class Toy:
     def problems(self, split: str) -> list[Problem]:
         return [Problem(f"{split}{i}", "1" * (1 + i % 3) + f"+{i}", "", "1") for i in range(10)]
 
-    def grade(self, problem: Problem, text: str, truncated: bool) -> Grade:
-        right = text[:1] in set("01234")
-        return Grade(Verdict.RIGHT if right else Verdict.WRONG, text[:1])
+    def grade(self, submissions: Sequence[Submission]) -> list[Grade]:
+        return [
+            Grade(Verdict.RIGHT if text[:1] in set("01234") else Verdict.WRONG, text[:1])
+            for _, text, _ in submissions
+        ]
+
+
+def grade(task: Task, problem: Problem, text: str, truncated: bool = False) -> Grade:
+    """The verdict on one attempt."""
+    return task.grade([Submission(problem, text, truncated)])[0]
 
 
 def tokenizer() -> Any:

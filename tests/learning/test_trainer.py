@@ -19,7 +19,7 @@ from selfcorrect.lm.models import LanguageModel
 from selfcorrect.records import Trace
 from selfcorrect.rollout import rollout
 from selfcorrect.spec import RL, AdaptiveBeta2
-from tiny import Toy, language_model, plain_logits, rl, same_weights, weights
+from tiny import Toy, grade, language_model, plain_logits, rl, same_weights, weights
 
 TASK = Toy()
 PROBLEMS = TASK.problems("train")
@@ -93,7 +93,7 @@ def plain_advantages(traces: Sequence[Trace], settings: RL) -> list[list[float]]
     """Leave-one-out over the traces of one draw of a problem."""
     credit = [
         plain_credit(
-            [TASK.grade(t.problem, a.text, a.truncated).reward for a in t.attempts], settings
+            [grade(TASK, t.problem, a.text, a.truncated).reward for a in t.attempts], settings
         )
         for t in traces
     ]
@@ -392,9 +392,7 @@ def test_the_best_weights_survive_a_stop(tmp_path):
 def test_the_training_reward_is_what_is_paid_for_without_the_bonus(rewarded, columns):
     ours = trainer(rl(rewarded=rewarded, alpha=10.0))
     traces = ours.sample()
-    grades = np.array(
-        [[TASK.grade(t.problem, a.text, False).reward for a in t.attempts] for t in traces]
-    )
+    grades = np.array([[grade(TASK, t.problem, a.text).reward for a in t.attempts] for t in traces])
     numbers = ours.update(traces)
     assert numbers["reward"] == pytest.approx(grades[:, columns].sum(1).mean())
     assert [numbers["reward_t1"], numbers["reward_t2"]] == pytest.approx(grades.mean(0).tolist())

@@ -10,6 +10,7 @@ import yaml
 from selfcorrect import config, seeds
 from selfcorrect.records import Verdict
 from selfcorrect.tasks import carry, make_task, make_testbed
+from tiny import grade
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = config.load(yaml.safe_load((ROOT / "config/config.yaml").read_text())).tasks["carry"]
@@ -36,7 +37,7 @@ def test_every_gold_answer_is_the_sum_and_passes_the_grader(testbed):
             left, _, other = problem.question.partition("+")
             assert int(left) + int(other) == int(problem.answer)
             assert len(problem.answer) == TASK.data.width + 1
-            assert testbed.grade(problem, problem.answer, False).verdict is Verdict.RIGHT
+            assert grade(testbed, problem, problem.answer).verdict is Verdict.RIGHT
 
 
 def test_splits_are_disjoint_whole_and_stable(testbed):
@@ -209,6 +210,6 @@ def test_grading_fails_closed(text, truncated, verdict):
     task = make_task(data.model_copy(update={"test": 10}))
     problem = task.problems("test")[0]
     problem = type(problem)(problem.id, "123+456", "0579", "3")
-    grade = task.grade(problem, text, truncated)
-    assert grade.verdict is verdict
-    assert grade.reward == (verdict is Verdict.RIGHT)
+    found = grade(task, problem, text, truncated)
+    assert found.verdict is verdict
+    assert found.reward == (verdict is Verdict.RIGHT)

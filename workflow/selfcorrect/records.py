@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Verdict(StrEnum):
@@ -12,24 +13,56 @@ class Verdict(StrEnum):
     WRONG = "wrong"
     UNPARSED = "unparsed"  # ended by itself, but holds no answer that can be read
     TRUNCATED = "truncated"  # ran into the token limit: not the same as wrong
+    # of programs alone; WRONG is then a test that failed
+    ERROR = "error"  # the program raised, or does not compile
+    TIMEOUT = "timeout"
+    MEMORY = "out of memory"
+    OUTPUT = "output limit"
+    FORBIDDEN = "forbidden"  # tried what the sandbox does not allow
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramTests:
+    """What a program must pass: trusted code, which never enters the program's process.
+
+    ``code`` calls the program's ``entry_point`` and other names of its own; it fails by raising.
+    ``context`` is trusted code that runs before it and defines what else the tests use.
+    """
+
+    entry_point: str
+    code: str
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A task's item: ``question`` is what the model is shown, ``answer`` the gold answer."""
+    """A task's item: ``question`` is what the model is shown, ``answer`` the gold answer.
+
+    Where answers are programs, ``answer`` is a program that passes the ``tests``.
+    """
 
     id: str
     question: str
     answer: str
     level: str
+    tests: ProgramTests | None = None
+
+
+class Submission(NamedTuple):
+    """What a grader is given: an attempt's text, and whether it ran into the token limit."""
+
+    problem: Problem
+    text: str
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """A verdict with the answer that was read off the attempt (None where there was none)."""
+    """A verdict, the answer that was read off the attempt (None where there was none), and why."""
 
     verdict: Verdict
     answer: str | None
+    reason: str | None = None
 
     @property
     def reward(self) -> float:

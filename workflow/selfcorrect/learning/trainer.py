@@ -24,7 +24,7 @@ from selfcorrect.progress import Progress
 from selfcorrect.records import Attempt, Problem, Trace
 from selfcorrect.rollout import rollout
 from selfcorrect.spec import RL
-from selfcorrect.tasks import Task, grade_attempt
+from selfcorrect.tasks import Task, grade_traces
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,8 @@ class Trainer:
         """Gradient steps on one batch of traces; returns what to log."""
         rl = self.rl
         batch = collate(traces, self.policy.chat.pad, self.policy.model.device)
-        rewards = np.array(
-            [[grade_attempt(self.setting.task, t.problem, a).reward for a in t.attempts]
-             for t in traces]
-        )  # fmt: skip
+        grades = grade_traces(self.setting.task, traces)
+        rewards = np.array([[grade.reward for grade in of_trace] for of_trace in grades])
         credit = returns(shaped_rewards(rewards, rl.alpha, rl.rewarded), rl.gamma)
         prompt_of = np.repeat(
             np.arange(len(traces) // rl.samples_per_prompt), rl.samples_per_prompt

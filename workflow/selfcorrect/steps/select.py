@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect import provenance, seeds
     from selfcorrect.learning import traces as selection
     from selfcorrect.plan import SelectJob
-    from selfcorrect.tasks import grade_attempt, make_task
+    from selfcorrect.tasks import grade_traces, make_task
     from selfcorrect.tracefile import read_traces, write_traces
 
     job = cli.job(SelectJob, arguments.spec)
@@ -26,10 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     task = make_task(job.data)
     problems = {problem.id: problem for problem in task.problems("train")}
     traces = read_traces(arguments.traces, problems)
-    verdicts = [
-        [grade_attempt(task, trace.problem, attempt).verdict for attempt in trace.attempts]
-        for trace in traces
-    ]
+    verdicts = [[grade.verdict for grade in grades] for grades in grade_traces(task, traces)]
     rng = seeds.generator(job.seed, job.task, job.node, "select")
     if job.traces == "star":
         by_transition = selection.star(traces, verdicts)

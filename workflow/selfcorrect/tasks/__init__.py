@@ -2,9 +2,9 @@
 
 from selfcorrect.spec import CarryCorpus, CarryProblems
 from selfcorrect.tasks.carry import Carry
-from selfcorrect.tasks.task import Document, Split, Task, Testbed, grade_attempt
+from selfcorrect.tasks.task import Document, Split, Task, Testbed, grade_traces
 
-__all__ = ["Document", "Split", "Task", "Testbed", "grade_attempt", "make_task", "make_testbed"]
+__all__ = ["Document", "Split", "Task", "Testbed", "grade_traces", "make_task", "make_testbed"]
 
 
 def make_task(data: CarryProblems) -> Task:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from selfcorrect import prompts, seeds
 from selfcorrect.grading import digits
-from selfcorrect.records import Grade, Problem
+from selfcorrect.records import Grade, Problem, Submission
 from selfcorrect.spec import CarryCorpus, CarryProblems, Revisions
 from selfcorrect.tasks.task import Document, Split
 
@@ -48,9 +48,9 @@ class Carry:
             for left, right, answer, level in zip(text(a), text(b), answers, levels, strict=True)
         ]
 
-    def grade(self, problem: Problem, text: str, truncated: bool) -> Grade:
+    def grade(self, submissions: Sequence[Submission]) -> list[Grade]:
         """Right if the digits are the sum's, leading zeros included."""
-        return digits.grade(text, problem.answer, truncated)
+        return [digits.grade(text, of.answer, truncated) for of, text, truncated in submissions]
 
     @cached_property
     def _splits(self) -> dict[Split, tuple[Digits, Digits]]:

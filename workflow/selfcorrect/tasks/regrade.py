@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfcorrect import files
-from selfcorrect.records import Problem
+from selfcorrect.records import Problem, Submission
 from selfcorrect.tasks.task import Task
 from selfcorrect.tracefile import read_table
 
@@ -36,12 +36,8 @@ def grades_table(task: Task, attempts: Path, problems: Mapping[str, Problem]) ->
             "delete the file and run again"
         )
     of = [problems[id_] for id_ in ids]
-    grades = [
-        task.grade(problem, text, truncated)
-        for problem, text, truncated in zip(
-            of, table["text"].to_pylist(), table["truncated"].to_pylist(), strict=True
-        )
-    ]
+    texts, truncated = table["text"].to_pylist(), table["truncated"].to_pylist()
+    grades = task.grade([Submission(*each) for each in zip(of, texts, truncated, strict=True)])
     return pa.table(
         {
             "problem": table["problem"],

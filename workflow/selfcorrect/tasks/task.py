@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from selfcorrect.prompts import Instruction, Prompts
-from selfcorrect.records import Attempt, Grade, Problem
+from selfcorrect.records import Grade, Problem, Submission, Trace
 
 Split = Literal["train", "validation", "test"]
 
@@ -22,8 +22,8 @@ class Task(Protocol):
         """All problems of a split, always in the same order; no problem is in two splits."""
         ...
 
-    def grade(self, problem: Problem, text: str, truncated: bool) -> Grade:
-        """The verdict on an attempt; a gold answer's is ``right``."""
+    def grade(self, submissions: Sequence[Submission]) -> list[Grade]:
+        """The verdict on each; a gold answer's is ``right``. Many at once cost least."""
         ...
 
 
@@ -48,6 +48,12 @@ class Testbed(Task, Protocol):
         ...
 
 
-def grade_attempt(task: Task, problem: Problem, attempt: Attempt) -> Grade:
-    """The verdict on an ``Attempt``."""
-    return task.grade(problem, attempt.text, attempt.truncated)
+def grade_traces(task: Task, traces: Sequence[Trace]) -> list[list[Grade]]:
+    """The verdict on every attempt of every trace."""
+    submissions = [
+        Submission(trace.problem, attempt.text, attempt.truncated)
+        for trace in traces
+        for attempt in trace.attempts
+    ]
+    grades = iter(task.grade(submissions))
+    return [[next(grades) for _ in trace.attempts] for trace in traces]
