@@ -1,0 +1,155 @@
+"""The process that runs a program: executes it, then answers what the tests ask of it.
+
+It holds the program and one stream to the tests' process, and nothing else: neither the tests nor
+what they expect, nor any way to give a verdict. Whatever the program does to this process, it can
+only change what it answers.
+"""
+
+import json
+import os
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from selfcorrect.grading.sandbox.wire import Decoder, Encoder
+
+FILE_NAME = "<program>"
+LONGEST_MESSAGE = 500  # characters of an exception's message
+
+
+class Stream:
+    """Messages over a connected descriptor: four bytes of length, then JSON."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def send(self, message: Any) -> None:
+        """Send one message."""
+        data = json.dumps(message, separators=(",", ":")).encode()
+        data = len(data).to_bytes(4, "big") + data
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def receive(self) -> Any:
+        """The next message; EOFError at the end."""
+        return json.loads(self._exactly(int.from_bytes(self._exactly(4), "big")))
+
+    def _exactly(self, size: int) -> bytes:
+        parts = []
+        while size:
+            part = os.read(self._descriptor, min(size, 1 << 20))
+            if not part:
+                raise EOFError
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
+class Candidate:
+    """A program, its names, and the objects of its own that the tests hold references to."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._module = types.ModuleType("program")
+        self._objects: list[Any] = []
+
+    def run(self, program: str) -> None:
+        """Execute the program and say whether it came to its end."""
+        sys.modules["program"] = self._module
+        try:
+            exec(compile(program, FILE_NAME, "exec"), self._module.__dict__)
+        except BaseException as error:
+            self._stream.send(explained(error))
+        else:
+            self._stream.send({"done": True})
+
+    def serve(self) -> NoReturn:
+        """Answer until the tests have no more questions."""
+        while True:
+            try:
+                question = self._stream.receive()
+            except EOFError:
+                os._exit(0)
+            try:
+                reply = self._answer(**question)
+            except BaseException as error:
+                reply = explained(error)
+            self._stream.send(reply)
+
+    def _answer(self, do: str, what: Any) -> dict[str, Any]:
+        """Do what is asked with the values of the node ``what``; a reply that can be sent."""
+        decoder = Decoder(self._resolve)
+        values = decoder.value(what)
+        sent = [decoder.containers[number] for number in range(len(decoder.containers))]
+        before = _contents(sent, _identity)
+        result = OPERATIONS[do](*values)
+        # The tests may look at what they passed: what the program changed in it goes back too.
+        changed = _contents(sent, _identity) != before
+        encoder = Encoder(self._refer)
+        encoder.know(sent)
+        return {
+            "changed": [encoder.contents(container) for container in sent] if changed else [],
+            "result": encoder.node(result),
+        }
+
+    def _resolve(self, node: list[Any]) -> Any:
+        kind, which = node
+        if kind == "name":
+            try:
+                return self._module.__dict__[which]
+            except KeyError:
+                raise NameError(f"name {which!r} is not defined") from None
+        return self._objects[which]
+
+    def _refer(self, value: Any) -> list[Any]:
+        self._objects.append(value)
+        return ["object", len(self._objects) - 1]
+
+
+def _contents(containers: list[Any], refer: Callable[[Any], Any]) -> list[Any]:
+    encoder = Encoder(refer)
+    encoder.know(containers)
+    return [encoder.contents(container) for container in containers]
+
+
+def _identity(value: Any) -> list[Any]:
+    return ["object", id(value)]
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "call": lambda function, arguments, named: function(*arguments, **named),
+    "get attribute": getattr,
+    "set attribute": setattr,
+    "get item": lambda value, key: value[key],
+    "set item": lambda value, key, item: value.__setitem__(key, item),
+    "iterate": iter,
+    "next": next,
+    "length": len,
+    "text": str,
+    "representation": repr,
+}
+
+
+def explained(error: BaseException) -> dict[str, Any]:
+    """An exception as a message: its built-in type, its own name, what it says, where it began."""
+    try:
+        message = str(error)[:LONGEST_MESSAGE]
+    except BaseException:
+        message = ""
+    line = None
+    at = error.__traceback__
+    while at is not None:
+        if at.tb_frame.f_code.co_filename == FILE_NAME:
+            line = at.tb_lineno
+        at = at.tb_next
+    if isinstance(error, SyntaxError):
+        line = error.lineno
+    builtin = next(kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
+    return {
+        "raised": builtin.__name__,
+        "name": type(error).__name__,
+        "message": message,
+        "line": line,
+        "errno": error.errno if isinstance(error, OSError) else None,
+    }

@@ -1,0 +1,349 @@
+"""The process that runs the tests: it asks the program's process, compares, and gives the verdict.
+
+The tests are trusted code. The name under test, and every other name that they use and nobody
+here defines, stands for the program's: calling it sends the arguments over and brings the answer
+back as plain data. So no comparison ever runs the program's code, and nothing that the program
+does can reach this process other than as an answer.
+"""
+
+import ast
+import builtins
+import contextlib
+import errno
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
+from selfcorrect.grading.sandbox.wire import Decoder, Encoder, WireError
+
+FILE_NAME = "<tests>"
+LONGEST_REASON = 300  # characters
+
+
+class Verdict(BaseException):
+    """Ends the tests with a result; no `except Exception` of theirs can stop it."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(outcome, reason)
+        self.outcome, self.reason = outcome, reason
+
+
+class Gone(BaseException):
+    """The program's process is there no more, or no longer makes sense."""
+
+
+class CandidateError(Exception):
+    """An exception of a type that the program defined itself."""
+
+
+class Channel:
+    """Questions to the program's process, one at a time, each with an answer."""
+
+    def __init__(self, descriptor: int, limits: Limits) -> None:
+        self._descriptor = descriptor
+        self._limits = limits
+        self._until = time.monotonic() + limits.wall_seconds
+        self._ready = select.poll()
+        self._ready.register(descriptor, select.POLLIN)
+
+    def start(self, program: str) -> None:
+        """Have the program executed; raises what it raises."""
+        self._send({"limits": [self._limits.cpu_seconds, self._limits.memory, self._limits.output],
+                    "program": program})  # fmt: skip
+        self._receive()
+
+    def ask(self, do: str, *what: Any) -> Any:
+        """The answer to a question, as plain data; raises what the program raises."""
+        encoder = Encoder(_reference)
+        node = encoder.node(what)
+        self._send({"do": do, "what": node})
+        reply = self._receive()
+        decoder = Decoder(self._resolve)
+        decoder.know(encoder.containers)
+        try:
+            for changed in reply["changed"]:
+                decoder.value(changed)
+            return decoder.value(reply["result"])
+        except (WireError, KeyError, RecursionError) as error:
+            raise Gone(f"its answer cannot be read: {error}") from None
+
+    def _resolve(self, node: list[Any]) -> "Remote":
+        if len(node) == 2 and node[0] == "object" and type(node[1]) is int:
+            return Remote(self, node)
+        raise WireError("neither data nor an object")
+
+    def _send(self, message: Any) -> None:
+        data = json.dumps(message, separators=(",", ":")).encode()
+        data = len(data).to_bytes(4, "big") + data
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            raise Gone("it closed its stream") from None
+
+    def _receive(self) -> Any:
+        size = int.from_bytes(self._exactly(4), "big")
+        if size > self._limits.output:
+            raise Verdict(Outcome.OUTPUT, f"an answer of {size} bytes")
+        try:
+            reply = json.loads(self._exactly(size))
+        except (ValueError, RecursionError) as error:
+            raise Gone(f"its answer cannot be read: {error}") from None
+        if not isinstance(reply, dict):
+            raise Gone("its answer cannot be read")
+        if "raised" in reply:
+            raise _rebuilt(reply)
+        return reply
+
+    def _exactly(self, size: int) -> bytes:
+        parts = []
+        while size:
+            left = self._until - time.monotonic()
+            if left <= 0 or not self._ready.poll(1000 * left):
+                raise Verdict(Outcome.TIMEOUT, f"no answer in {self._limits.wall_seconds:g} s")
+            try:
+                part = os.read(self._descriptor, min(size, 1 << 20))
+            except OSError:
+                part = b""
+            if not part:
+                raise Gone("it ended")
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
+class Remote:
+    """Something of the program's that is not data: equal to itself alone, and always true."""
+
+    __slots__ = ("_channel", "_node")
+
+    def __init__(self, channel: Channel, node: list[Any]) -> None:
+        object.__setattr__(self, "_channel", channel)
+        object.__setattr__(self, "_node", node)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Have the program call it."""
+        return self._channel.ask("call", self, arguments, named)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._channel.ask("get attribute", self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._channel.ask("set attribute", self, name, value)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._channel.ask("get item", self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._channel.ask("set item", self, key, value)
+
+    def __iter__(self) -> Any:
+        return self._channel.ask("iterate", self)
+
+    def __next__(self) -> Any:
+        return self._channel.ask("next", self)
+
+    def __len__(self) -> Any:
+        return self._channel.ask("length", self)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        return str(self._channel.ask("text", self))
+
+    def __repr__(self) -> str:
+        return str(self._channel.ask("representation", self))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Remote) and self._node == other._node
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._node))
+
+
+def _reference(value: Any) -> list[Any]:
+    if isinstance(value, Remote):
+        return value._node
+    raise TypeError(f"the tests pass a {type(value).__name__}, which cannot be sent to a program")
+
+
+def _rebuilt(reply: dict[str, Any]) -> BaseException:
+    """The program's exception, to be raised here: one of Python's own, marked as the program's."""
+    kind = getattr(builtins, str(reply.get("raised")), None)
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        raise Gone("its answer cannot be read")
+    name, message, line = (reply.get(key) for key in ("name", "message", "line"))
+    where = f" (line {line})" if isinstance(line, int) else ""
+    said = f"{name}: {message}{where}" if message else f"{name}{where}"
+    if not issubclass(kind, Exception):  # it may not pass for an end of this process
+        return Verdict(Outcome.ERROR, said)
+    try:
+        error: BaseException = kind(message)
+    except Exception:  # some need more arguments
+        error = CandidateError(message)
+    error.candidate = said, _outcome_of(kind, reply.get("errno"))  # type: ignore[attr-defined]
+    return error
+
+
+def _outcome_of(kind: type, number: Any) -> Outcome:
+    if issubclass(kind, MemoryError) or number == errno.ENOMEM:
+        return Outcome.MEMORY
+    if issubclass(kind, PermissionError) or number == errno.EROFS:
+        return Outcome.FORBIDDEN
+    if number in (errno.EFBIG, errno.ENOSPC, errno.EDQUOT):
+        return Outcome.OUTPUT
+    return Outcome.ERROR
+
+
+def test(channel: Channel, task: dict[str, str]) -> Result:
+    """Run a program against its tests."""
+    try:
+        channel.start(task["program"])
+        names: dict[str, Any] = {"__name__": "tests"}
+        exec(compile(task["context"], "<context>", "exec"), names)
+        for name in _missing_names(task, names):
+            names[name] = Remote(channel, ["name", name])
+        exec(compile(task["code"], FILE_NAME, "exec"), names)
+    except Verdict as verdict:
+        return Result(verdict.outcome, verdict.reason)
+    except Exception as error:
+        if hasattr(error, "candidate"):
+            said, outcome = error.candidate
+            return Result(outcome, said)
+        if isinstance(error, MemoryError):
+            return Result(Outcome.MEMORY, "in the tests' process")
+        return Result(Outcome.FAILED, _failure(error, task["code"]))
+    return Result(Outcome.PASSED, "all tests passed")
+
+
+def _missing_names(task: dict[str, str], names: dict[str, Any]) -> Iterator[str]:
+    """What the tests use and nobody here defines; modules of the standard library are imported."""
+    yield task["entry_point"]
+    used: set[str] = set()
+    bound = set(names)
+    for node in ast.walk(ast.parse(task["code"])):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.alias):
+            bound.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            bound.add(node.name)
+    for name in sorted(used - bound - set(dir(builtins)) - {task["entry_point"]}):
+        if name in sys.stdlib_module_names:
+            names[name] = importlib.import_module(name)
+        else:
+            yield name
+
+
+def _failure(error: Exception, code: str) -> str:
+    """Which test failed, and how."""
+    line = None
+    at = error.__traceback__
+    while at is not None:
+        if at.tb_frame.f_code.co_filename == FILE_NAME:
+            line = at.tb_lineno
+        at = at.tb_next
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    lines = code.splitlines()
+    shown = f" in `{lines[line - 1].strip()}`" if line and line <= len(lines) else ""
+    return said + shown
+
+
+def report(result: Result, candidate: int, limits: Limits, ended: str | None) -> dict[str, Any]:
+    """End the program's process, and the result with what it used and how it ended.
+
+    Args:
+        result: as far as the tests know.
+        candidate: pid.
+        limits: it had.
+        ended: why its process made no sense any more, or None.
+    """
+    if ended is None:
+        os.kill(candidate, signal.SIGKILL)
+    else:  # it is ending, or should be: give it the moment that tells us how
+        for _ in range(200):
+            if os.waitid(os.P_PID, candidate, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                break
+            time.sleep(0.001)
+        os.kill(candidate, signal.SIGKILL)
+    _, status, usage = os.wait4(candidate, 0)
+    cpu = usage.ru_utime + usage.ru_stime
+    outcome, reason = result.outcome, result.reason
+    if ended is not None:
+        outcome, reason = _end(status, cpu, limits, ended)
+    return {
+        "outcome": outcome.value,
+        "reason": reason[:LONGEST_REASON],
+        "cpu_seconds": round(cpu, 4),
+        "peak_memory": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+    }
+
+
+def _end(status: int, cpu: float, limits: Limits, ended: str) -> tuple[Outcome, str]:
+    """What the end of the program's process says."""
+    if os.WIFEXITED(status):
+        return Outcome.ERROR, f"{ended} by itself (exit status {os.WEXITSTATUS(status)})"
+    killed = signal.Signals(os.WTERMSIG(status))
+    if killed is signal.SIGXCPU or cpu >= limits.cpu_seconds:
+        return Outcome.TIMEOUT, f"more than {limits.cpu_seconds} s of CPU time"
+    if killed is signal.SIGSYS:
+        return Outcome.FORBIDDEN, "killed for a system call that the sandbox forbids"
+    if killed is signal.SIGXFSZ:
+        return Outcome.OUTPUT, f"more than {limits.output} bytes written"
+    if killed is signal.SIGKILL:
+        return Outcome.ERROR, ended
+    return Outcome.ERROR, f"crashed ({killed.name})"
+
+
+def serve(stream: int, channel: int, candidate: int) -> NoReturn:
+    """Judge the one program that ``stream`` holds, by the process behind ``channel``."""
+    task = json.loads(_read(stream, int.from_bytes(_read(stream, 4), "big")))
+    limits = Limits(**task.pop("limits"))
+    # Tests that hang in one long operation are beyond the alarm, but not beyond this.
+    spare = int(limits.wall_seconds) + 5
+    resource.setrlimit(resource.RLIMIT_CPU, (spare, spare))
+    signal.signal(signal.SIGALRM, _alarm)
+    signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1)
+    ended = None
+    result = Result(Outcome.ERROR, "")
+    try:
+        result = test(Channel(channel, limits), task)
+    except Gone as gone:
+        ended = str(gone)
+    except Verdict as verdict:  # the alarm, between two lines of ours
+        result = Result(verdict.outcome, verdict.reason)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    data = json.dumps(report(result, candidate, limits, ended)).encode()
+    data = len(data).to_bytes(4, "big") + data
+    with contextlib.suppress(BrokenPipeError):
+        while data:
+            data = data[os.write(stream, data) :]
+    os._exit(0)
+
+
+def _alarm(*_: Any) -> NoReturn:
+    raise Verdict(Outcome.TIMEOUT, "the tests took too long")
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    parts = []
+    while size:
+        part = os.read(descriptor, min(size, 1 << 20))
+        if not part:
+            os._exit(0)
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

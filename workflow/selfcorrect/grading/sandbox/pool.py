@@ -1,0 +1,269 @@
+"""Running programs: workers that are isolated, counted and restarted, behind one call."""
+
+import contextlib
+import json
+import queue
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from selfcorrect.files import FileProblem
+from selfcorrect.grading.sandbox import layers, server
+from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
+from selfcorrect.records import ProgramTests
+
+# Workers find the package here; programs do not (the server takes it off the path).
+BOOT = "import sys; sys.path.insert(0, {!r}); from selfcorrect.grading.sandbox.server import main"
+PACKAGE = Path(server.__file__).parents[3]
+PATIENCE = 20.0  # seconds beyond an execution's own limit, for a machine that is busy
+
+
+class SandboxProblem(FileProblem):
+    """Programs cannot be run here as they should be; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """Which layers stand, and for each that does not, why."""
+
+    standing: tuple[str, ...]
+    missing: dict[str, str]
+
+    @property
+    def safe(self) -> bool:
+        """Whether all the layers stand that programs of unknown origin need."""
+        return all(name in self.standing for name in layers.REQUIRED)
+
+    def __str__(self) -> str:
+        said = ", ".join(self.standing) or "nothing"
+        without = "".join(f"; without {name} ({why})" for name, why in self.missing.items())
+        return f"{'' if self.safe else 'UNSAFE: '}{said}{without}"
+
+
+class Sandbox:
+    """Executes programs with their tests, each in processes of its own. Threads may share it."""
+
+    def __init__(
+        self,
+        workers: int = 1,
+        limits: Limits | None = None,
+        *,
+        allow_unsafe: bool = False,
+        without: Iterable[str] = (),
+    ) -> None:
+        """Probe the layers and start the workers.
+
+        Args:
+            workers: programs at a time; one a core is best.
+            limits: of every execution.
+            allow_unsafe: run programs even where a required layer is missing.
+            without: layers to leave out, as on a system that does not have them.
+
+        Raises:
+            SandboxProblem: a required layer is missing and ``allow_unsafe`` is not set.
+        """
+        self.limits = limits or Limits()
+        self.protection = protection(frozenset(without))
+        if not self.protection.safe and not allow_unsafe:
+            lacking = {n: w for n, w in self.protection.missing.items() if n in layers.REQUIRED}
+            why = "; ".join(f"{name}: {reason}" for name, reason in lacking.items())
+            raise SandboxProblem(
+                f"programs that a model wrote cannot be run safely on this machine ({why}). Use a "
+                "Linux kernel from 5.13 on with Landlock and seccomp, or, if nothing here is worth "
+                "protecting, set `allow_unsafe: true` in the task's `data`; results will say so."
+            )
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        made = [_Worker(self.protection.standing) for _ in range(workers)]
+        for worker in made:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
+        self._close = weakref.finalize(self, _close, made, self._threads)
+
+    def run(self, program: str, tests: ProgramTests) -> Result:
+        """Execute one program with its tests."""
+        worker = self._idle.get()
+        try:
+            return worker.run(program, tests, self.limits)
+        finally:
+            self._idle.put(worker)
+
+    def run_all(self, programs: Sequence[tuple[str, ProgramTests]]) -> list[Result]:
+        """Execute many, as many at a time as there are workers; results in the same order."""
+        return list(self._threads.map(lambda each: self.run(*each), programs))
+
+    def close(self) -> None:
+        """End the workers."""
+        self._close()
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _close(workers: "list[_Worker]", threads: ThreadPoolExecutor) -> None:
+    threads.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.stop()
+
+
+_probed: dict[frozenset[str], Protection] = {}
+_probing = threading.Lock()
+
+
+def protection(without: frozenset[str] = frozenset()) -> Protection:
+    """Which layers this machine offers, found out once by entering them and trying to get out."""
+    with _probing:
+        if without not in _probed:
+            _probed[without] = _probe(without)
+        return _probed[without]
+
+
+def _probe(without: frozenset[str]) -> Protection:
+    missing = {name: "left out" for name in layers.NAMES if name in without}
+    for name in layers.NAMES:
+        if name not in missing and (why := _refused((name,))):
+            missing[name] = why
+    standing = tuple(name for name in layers.NAMES if name not in missing)
+    worker = _Worker(standing)
+    try:
+        for name, why in _ways_out(worker, standing).items():
+            standing = tuple(layer for layer in standing if layer != name)
+            missing[name] = why
+    finally:
+        worker.stop()
+    return Protection(standing, missing)
+
+
+def _refused(names: tuple[str, ...]) -> str:
+    """Why a worker with these layers alone does not start or work; empty if it does."""
+    worker = _Worker(names)
+    try:
+        tests = ProgramTests("f", "assert f([1]) == [1]")
+        result = worker.run("def f(x):\n    return x", tests, Limits())
+    except SandboxProblem as error:
+        return str(error)
+    finally:
+        worker.stop()
+    return "" if result.outcome is Outcome.PASSED else result.reason
+
+
+def _ways_out(worker: "_Worker", standing: Sequence[str]) -> dict[str, str]:
+    """Layers that let pass what they are there to stop, each with what passed."""
+    with tempfile.NamedTemporaryFile() as canary:
+        attempts = {
+            "landlock": ("a file outside was read", f"open({canary.name!r})"),
+            "seccomp": ("a socket was opened", "__import__('socket').socket()"),
+        }
+        return {
+            name: why
+            for name, (why, attempt) in attempts.items()
+            if name in standing
+            and worker.run(f"{attempt}\ndef out(): pass", ProgramTests("out", "out()"), Limits())
+            .outcome is Outcome.PASSED
+        }  # fmt: skip
+
+
+class _Worker:
+    """One fork server, started when first needed and again after it was lost."""
+
+    def __init__(self, standing: Sequence[str]) -> None:
+        self._layers = list(standing)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stream: socket.socket | None = None
+        self._folder: Path | None = None
+
+    def run(self, program: str, tests: ProgramTests, limits: Limits) -> Result:
+        """Execute one program."""
+        task = {
+            "program": program,
+            "entry_point": tests.entry_point,
+            "code": tests.code,
+            "context": tests.context,
+            "limits": asdict(limits),
+        }
+        data = json.dumps(task).encode()
+        if self._process is None:
+            self._start()
+        assert self._stream is not None
+        self._stream.settimeout(limits.wall_seconds + PATIENCE)
+        try:
+            self._stream.sendall(b"R" + len(data).to_bytes(4, "big") + data)
+            return Result.from_message(self._receive())
+        except (OSError, EOFError):
+            self.stop()
+            return Result(Outcome.TIMEOUT, "the tests did not come to an end and were killed")
+
+    def stop(self) -> None:
+        """End the server and whatever it started."""
+        if self._process is not None:
+            assert self._stream is not None
+            self._stream.close()
+            self._process.kill()
+            self._process.wait()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._process = self._stream = self._folder = None
+
+    def _start(self) -> None:
+        self._stream, theirs = socket.socketpair()
+        self._folder = Path(tempfile.mkdtemp(prefix="sandbox-"))
+        scratch = self._folder / "scratch"
+        scratch.mkdir()
+        (self._folder / "root").mkdir()
+        options = {
+            "stream": theirs.fileno(),
+            "layers": self._layers,
+            "root": str(self._folder / "root"),
+            "scratch": str(scratch),
+        }
+        boot = BOOT.format(str(PACKAGE)) + "; main()"
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-S", "-s", "-P", "-X", "utf8", "-c", boot, json.dumps(options)],
+                env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self._stream.settimeout(60)
+        try:
+            hello: dict[str, Any] = self._receive()
+        except (OSError, EOFError):
+            self._process.kill()
+            assert self._process.stderr is not None
+            said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+            hello = {"ready": False, "why": said[-1] if said else "the worker did not start"}
+        if not hello["ready"]:
+            self.stop()
+            raise SandboxProblem(hello["why"])
+        with contextlib.suppress(AttributeError):
+            self._process.stderr.close()  # type: ignore[union-attr]
+
+    def _receive(self) -> Any:
+        assert self._stream is not None
+        return json.loads(self._exactly(int.from_bytes(self._exactly(4), "big")))
+
+    def _exactly(self, size: int) -> bytes:
+        assert self._stream is not None
+        parts = []
+        while size:
+            part = self._stream.recv(min(size, 1 << 20))
+            if not part:
+                raise EOFError
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)

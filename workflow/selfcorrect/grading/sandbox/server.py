@@ -1,0 +1,172 @@
+"""The fork server of one worker: a warm interpreter that makes two processes for each program.
+
+    python -S -s -P -X utf8 -c BOOT '{"root": DIR, "scratch": DIR, "stream": FD, "layers": [...]}'
+
+It never reads a request: it forks the tests' process, which forks the program's process and only
+then reads, so the program's process starts without ever having held the tests. Its first message
+says which layers stand.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any, NoReturn
+
+from selfcorrect.grading.sandbox import judge, layers
+from selfcorrect.grading.sandbox.candidate import Candidate, Stream
+
+# What programs import most; a module that is here already costs them nothing.
+WARM = (
+    "abc", "array", "bisect", "calendar", "cmath", "collections", "copy", "dataclasses",
+    "datetime", "decimal", "enum", "fractions", "functools", "heapq", "itertools", "json",
+    "math", "numbers", "operator", "random", "re", "string", "struct", "textwrap", "threading",
+    "time", "typing", "unicodedata",
+)  # fmt: skip
+
+# What a program may read: Python's library and the shared libraries its modules need.
+LIBRARIES = (
+    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")),
+    *map(Path, ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache",
+                "/usr/share/zoneinfo", "/dev/urandom")),
+)  # fmt: skip
+
+JUDGE_MEMORY = 2**30
+ANY_PID = b"\xfe\xca\xfe\x7f"  # in a filter that is built once, where a process's own pid goes
+
+
+def _warm_up() -> None:
+    """Import what programs import most, without what some of it would have every fork run.
+
+    Left out are a new seed for `random` (a program's luck shall be the same every time) and the
+    bookkeeping of `threading` (there are no threads); they cost a third of a fork.
+    """
+    register, os.register_at_fork = os.register_at_fork, lambda **_: None
+    try:
+        for name in WARM:
+            importlib.import_module(name)
+    finally:
+        os.register_at_fork = register
+    sys.modules["random"].seed(0)
+
+
+class Server:
+    """One worker's warm interpreter."""
+
+    def __init__(self, stream: int, scratch: Path, wanted: list[str], root: Path) -> None:
+        """Enter the layers that are for all programs, prepare those that each program enters.
+
+        Raises:
+            LayerMissing: the kernel refuses one of the ``wanted``.
+        """
+        self.stream = stream
+        self.scratch = scratch
+        self.wanted = wanted
+        _warm_up()
+        sys.path[:] = [path for path in sys.path if Path(path) in LIBRARIES
+                       or Path(path).is_relative_to(sysconfig.get_path("platstdlib"))]  # fmt: skip
+        self.mapped = layers.mapped_memory()
+        if "namespaces" in wanted:
+            layers.enter_namespaces(root, LIBRARIES, scratch, size=64 * layers.MIB)
+        self.ruleset = layers.landlock(LIBRARIES, scratch) if "landlock" in wanted else None
+        if "namespaces" in wanted:
+            layers.drop_capabilities()
+        if "seccomp" in wanted:
+            layers.enter_seccomp(layers.server_filter())
+            self.filter = layers.program_filter(int.from_bytes(ANY_PID, "little"))
+        gc.collect()
+        gc.freeze()
+
+    def serve(self) -> NoReturn:
+        """Judge one program for each byte on the stream, until it ends."""
+        while os.read(self.stream, 1):
+            pid = os.fork()
+            if pid == 0:
+                self._judge()
+            _, status = os.waitpid(pid, 0)
+            _empty(self.scratch)
+            # Killed with its request half read, or something is left: a new worker is needed.
+            if status or any(self.scratch.iterdir()):
+                break
+        os._exit(0)
+
+    def _judge(self) -> NoReturn:
+        with contextlib.suppress(layers.LayerMissing):
+            layers.die_with_parent()
+        ours, theirs = socket.socketpair()
+        candidate = os.fork()
+        if candidate == 0:
+            try:
+                self._candidate(theirs.fileno())
+            finally:
+                os._exit(70)
+        theirs.close()
+        layers.limit(3600, self.mapped + JUDGE_MEMORY, 1)
+        judge.serve(self.stream, ours.fileno(), candidate)
+
+    def _candidate(self, channel: int) -> NoReturn:
+        """Confine this process, then run the program that comes down the channel."""
+        with contextlib.suppress(layers.LayerMissing):
+            layers.die_with_parent()
+        output = os.open(self.scratch, os.O_TMPFILE | os.O_WRONLY)  # gone with the process
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        kept = [nothing, output, output, channel]  # to become 0, 1, 2, 3
+        kept += [] if self.ruleset is None else [self.ruleset]
+        for target, source in enumerate(kept):
+            os.dup2(source, 100 + target)
+        for target in range(len(kept)):
+            os.dup2(100 + target, target)
+        os.closerange(len(kept), 2**20)
+        os.chdir(self.scratch)
+        for caught in (signal.SIGXFSZ, signal.SIGPIPE, signal.SIGINT):
+            signal.signal(caught, signal.SIG_DFL)
+
+        stream = Stream(3)
+        start = stream.receive()
+        cpu_seconds, memory, output_size = start["limits"]
+        layers.limit(cpu_seconds, self.mapped + memory, output_size)
+        if self.ruleset is not None:
+            layers.drop_capabilities()
+            layers.enter_landlock(4)
+            os.close(4)
+        if "seccomp" in self.wanted:
+            layers.enter_seccomp(self.filter.replace(ANY_PID, os.getpid().to_bytes(4, "little")))
+        candidate = Candidate(stream)
+        candidate.run(start["program"])
+        candidate.serve()
+
+
+def _empty(folder: Path) -> None:
+    """Leave nothing of one program to the next; what it may have locked is opened first."""
+    with contextlib.suppress(OSError, RecursionError):
+        folder.chmod(0o700)
+        for path in list(folder.iterdir()):
+            if path.is_dir() and not path.is_symlink():
+                _empty(path)
+                path.rmdir()
+            else:
+                path.unlink()
+
+
+def main() -> NoReturn:
+    """Start as the last argument says, report the layers, serve."""
+    options: dict[str, Any] = json.loads(sys.argv[-1])
+    with contextlib.suppress(layers.LayerMissing):
+        layers.die_with_parent()
+    stream = options["stream"]
+    try:
+        server = Server(stream, Path(options["scratch"]), options["layers"], Path(options["root"]))
+        hello: dict[str, Any] = {"ready": True}
+    except OSError as error:
+        hello = {"ready": False, "why": str(error)}
+    data = json.dumps(hello).encode()
+    os.write(stream, len(data).to_bytes(4, "big") + data)
+    if hello["ready"]:
+        server.serve()
+    os._exit(1)
