@@ -36,3 +36,11 @@ CARRY = Prompts(
     correction="Correct any error.",
     refinement="Review and refine.",
 )
+
+# The question is the docstring of the function whose body the model writes.
+PRECEDENCE = Prompts(
+    version="precedence/1",
+    first="Take {question}.",
+    correction="Fix any bug.",
+    refinement="Review and refine.",
+)

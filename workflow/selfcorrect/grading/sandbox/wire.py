@@ -66,8 +66,10 @@ class Encoder:
             for name, constant in _CONSTANTS.items():
                 if value is constant:
                     return ["constant", name]
-            if isinstance(value, type) and getattr(builtins, value.__name__, None) is value:
-                return ["type", value.__name__]
+            if kind is type:
+                name = str(getattr(value, "__name__", None))
+                if getattr(builtins, name, None) is value:
+                    return ["type", name]
             base: type | None = next((base for base in kind.__mro__ if base in _BASES), None)
             if base is None:
                 return self.refer(value)
