@@ -98,6 +98,9 @@ class Toy:
     def problems(self, split: str) -> list[Problem]:
         return [Problem(f"{split}{i}", "1" * (1 + i % 3) + f"+{i}", "", "1") for i in range(10)]
 
+    def repairs(self) -> list[tuple[Problem, str]]:
+        return []
+
     def grade(self, submissions: Sequence[Submission]) -> list[Grade]:
         return [
             Grade(Verdict.RIGHT if text[:1] in set("01234") else Verdict.WRONG, text[:1])

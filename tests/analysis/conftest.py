@@ -16,10 +16,13 @@ def write_grades(tmp_path: Path) -> Callable[..., Path]:
     """Write traces to ``results/<task>/<node>/seed<k>/grades.parquet``."""
 
     def write(node: str, greedy: Sequence[str], sampled: Sequence[str] = (), samples: int = 1,
-              task: str = "carry", seed: int = 0) -> Path:  # fmt: skip
+              task: str = "carry", seed: int = 0, repairs: Sequence[str] = (),
+              grader: str = "digits/1") -> Path:  # fmt: skip
         path = tmp_path / "results" / task / node / f"seed{seed}" / "grades.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = attempt_rows(greedy) + attempt_rows(sampled, "sampled", samples)
+        rows = attempt_rows(greedy, grader=grader)
+        rows += attempt_rows(sampled, "sampled", samples, grader)
+        rows += attempt_rows(repairs, "repair", grader=grader)
         pd.DataFrame(rows).to_parquet(path)
         return path
 

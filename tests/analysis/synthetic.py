@@ -5,12 +5,17 @@ from collections.abc import Sequence
 from selfcorrect.plan import MethodRow, ReportJob
 
 
-def attempt_rows(traces: Sequence[str], decoding: str = "greedy", samples: int = 1) -> list[dict]:
-    """Rows of a grades table: a trace is a string of r, w, u, t (verdicts), one letter a turn.
+def attempt_rows(
+    traces: Sequence[str], decoding: str = "greedy", samples: int = 1, grader: str = "digits/1"
+) -> list[dict]:
+    """Rows of a grades table: a trace is a string of verdicts, one letter a turn.
 
     Trace i belongs to problem i // samples. Attempts with the same verdict have the same text.
     """
-    verdicts = {"r": "right", "w": "wrong", "u": "unparsed", "t": "truncated"}
+    verdicts = {
+        "r": "right", "w": "wrong", "u": "unparsed", "t": "truncated",
+        "f": "timeout", "m": "out of memory",
+    }  # fmt: skip
     return [
         {
             "problem": f"p{index // samples:04d}",
@@ -24,13 +29,16 @@ def attempt_rows(traces: Sequence[str], decoding: str = "greedy", samples: int =
             "tokens": 8,
             "truncated": letter == "t",
             "verdict": verdicts[letter],
+            "grader": grader,
         }
         for index, trace in enumerate(traces)
         for turn, letter in enumerate(trace, start=1)
     ]
 
 
-def make_job(tasks: Sequence[str] = ("carry",), seeds: Sequence[int] = (0,)) -> ReportJob:
+def make_job(
+    tasks: Sequence[str] = ("carry",), seeds: Sequence[int] = (0,), programming: Sequence[str] = ()
+) -> ReportJob:
     rows = (
         MethodRow(name="base", label="Base", tables=("main", "ablations")),
         MethodRow(name="single_turn_rl", label="Single-turn RL", tables=("main", "ablations")),
@@ -38,4 +46,7 @@ def make_job(tasks: Sequence[str] = ("carry",), seeds: Sequence[int] = (0,)) -> 
         MethodRow(name="stage1", label="Multi-turn RL, r(y1) + r(y2)", tables=("main",)),
     )
     chains = (("single_turn_rl",), ("stage1",), ("stage1", "score"))
-    return ReportJob(tasks=tuple(tasks), seeds=tuple(seeds), methods=rows, chains=chains)
+    return ReportJob(
+        tasks=tuple(tasks), programming=tuple(programming), seeds=tuple(seeds), methods=rows,
+        chains=chains,
+    )  # fmt: skip

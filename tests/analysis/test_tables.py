@@ -13,7 +13,7 @@ from selfcorrect.analysis import tables
 from selfcorrect.analysis.numbers import attempts_csv, comparison_csv
 from selfcorrect.analysis.render import escape, number
 from selfcorrect.analysis.results import read_all_grades
-from selfcorrect.analysis.summary import summarise
+from selfcorrect.analysis.summary import Report, summarise
 
 BASE = ["rr"] * 5 + ["rw"] * 3 + ["ww"] * 11 + ["tw"]
 RL = ["rr"] * 12 + ["rw"] * 2 + ["ww"] * 6
@@ -58,7 +58,9 @@ def test_the_csv_holds_every_number(report, tmp_path):
 
 
 def test_paper_numbers_are_those_of_the_tables_own_source(report):
-    main, ablations = (comparison_csv(report, of.name, of.paper) for of in tables.COMPARISONS)
+    main, _, ablations = (
+        comparison_csv(report, of.shown(report), of.paper) for of in tables.COMPARISONS
+    )
     assert pd.isna(row(main, "single_turn_rl")["paper_t1"])
     assert row(ablations, "single_turn_rl")["paper_t1"] == 61.8
 
@@ -123,9 +125,49 @@ def test_attempts_without_such_methods_say_so(report):
 
 
 def test_truncated_attempts_are_told_in_every_table(report):
-    for of in tables.COMPARISONS:
+    for of in (tables.COMPARISONS[0], tables.COMPARISONS[2]):
         text = tables.markdown(tables.comparison_table(report, of))
         assert "3 in this table" in text
+
+
+CODE = tables.COMPARISONS[1]
+
+
+@pytest.fixture
+def programs(write_grades) -> Report:
+    """Two tasks, the second one's answers programs, with repairs of another writer's."""
+    grader = "programs/1 (UNSAFE: limits; without landlock (left out))"
+    job = make_job(tasks=("carry", "precedence"), programming=("precedence",))
+    ended = ["rw", "ww", "fw", "wm", *["rr"] * 6]  # a timeout, then out of memory
+    paths = [
+        write_grades("base", BASE, task="carry"),
+        write_grades(
+            "base", ended, task="precedence", repairs=["wr", "ww", "ww", "wr"], grader=grader
+        ),
+    ]
+    return summarise(read_all_grades(paths), job)
+
+
+def test_tasks_of_programs_have_a_table_of_their_own(programs, tmp_path):
+    tables.write(programs, tmp_path / "tables")
+    code, main = (pd.read_csv(tmp_path / "tables" / f"{name}.csv") for name in ("code", "main"))
+    assert code["task"].tolist() == ["precedence"]
+    assert main["task"].tolist() == ["carry"]
+    assert row(code, "base")[["repair", "paper_mbpp_r", "paper_t1"]].tolist() == [50, 47.3, 53.7]
+    assert "repair" not in main
+
+
+def test_how_programs_ended_and_were_run_is_told(programs):
+    text = tables.markdown(tables.comparison_table(programs, CODE))
+    assert "| Method | repair | Acc@t1 |" in text
+    assert "| Base | 50.0 [15.0, 85.0] |" in text
+    assert "timeout 1, out of memory 1, output limit 0, forbidden 0, error 0" in text
+    assert "UNSAFE: limits; without landlock" in text
+
+
+def test_without_programs_there_is_no_code_table(report, tmp_path):
+    tables.write(report, tmp_path / "tables")
+    assert not (tmp_path / "tables" / "code.md").exists()
 
 
 def test_several_tasks_are_grouped_and_several_seeds_averaged(write_grades):
@@ -137,7 +179,7 @@ def test_several_tasks_are_grouped_and_several_seeds_averaged(write_grades):
     ]
     paths.append(write_grades("score", [trace[:2] for trace in SCORE], task="carry", seed=3))
     report = summarise(read_all_grades(paths), job)
-    table = comparison_csv(report, "main", {})
+    table = comparison_csv(report, report.of("main"), {})
     base = row(table[table["task"] == "carry"], "base")
     assert base["t1"] == pytest.approx((40 + 40 + 70) / 3)
     assert json.loads(base["t1_per_seed"]) == [40, 40, 70]

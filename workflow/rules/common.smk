@@ -128,6 +128,16 @@ def parent_traces(wildcards):
     return f"{folder(wildcards.task, owner, wildcards.seed)}/traces.parquet"
 
 
+def sandbox_workers(wildcards):
+    """Threads of a job that grades: one, unless answers are programs."""
+    workers = PLAN.config.compute.sandbox_workers
+    return workers if PLAN.runs_programs(wildcards.task) else 1
+
+
+# What a step that grades is told of the place where programs are executed.
+WORKPLACE = f" --workers {{threads}} --executions {shlex.quote(f'{RESULTS}/executions.sqlite')}"
+
+
 def evaluated(file):
     """``file`` of every method that is evaluated, over tasks and seeds."""
     run = PLAN.config.run

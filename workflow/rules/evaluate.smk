@@ -34,6 +34,7 @@ rule grade:
         f"{LOGS}/grade.benchmark.tsv"
     conda:
         "../../envs/analysis.yaml"
+    threads: sandbox_workers
     resources:
         mem_mb=1000,
     params:
@@ -41,4 +42,6 @@ rule grade:
         code=code_hash("steps.grade"),
     shell:
         step("grade")
-        + " --spec {params.spec:q} --attempts {input.attempts:q} --grades {output.grades:q} > {log:q} 2>&1"
+        + " --spec {params.spec:q} --attempts {input.attempts:q} --grades {output.grades:q}"
+        + WORKPLACE
+        + " > {log:q} 2>&1"

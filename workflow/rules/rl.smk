@@ -17,6 +17,7 @@ rule reinforce:
         node=nodes_of("rl"),
     conda:
         "../../envs/torch.yaml"
+    threads: sandbox_workers
     resources:
         mem_mb=1500,
     params:
@@ -30,7 +31,9 @@ rule reinforce:
     shell:
         step("reinforce")
         + " --spec {params.spec:q} --start {params.start:q} --reference {params.reference:q}"
-        " {params.offline} --model {output.model:q} --log {output.log:q} > {log:q} 2>&1"
+        " {params.offline} --model {output.model:q} --log {output.log:q}"
+        + WORKPLACE
+        + " > {log:q} 2>&1"
 
 
 rule export_tensorboard:

@@ -14,6 +14,7 @@ rule select:
         node=nodes_of("sft"),
     conda:
         "../../envs/analysis.yaml"
+    threads: sandbox_workers
     resources:
         mem_mb=1000,
     params:
@@ -21,7 +22,9 @@ rule select:
         code=code_hash("steps.select"),
     shell:
         step("select")
-        + " --spec {params.spec:q} --traces {input.traces:q} --selection {output.selection:q} > {log:q} 2>&1"
+        + " --spec {params.spec:q} --traces {input.traces:q} --selection {output.selection:q}"
+        + WORKPLACE
+        + " > {log:q} 2>&1"
 
 
 rule finetune:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,29 @@ from selfcorrect.progress import Progress
 from selfcorrect.records import Problem, Trace
 from selfcorrect.tracefile import Decoding, read_table, write_table, write_traces
 
-# How to decode, and a function (problems, part number) -> their traces.
-Pass = tuple[Decoding, Callable[[Sequence[Problem], int], list[Trace]]]
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One way of going over problems, in order: ``sample(problems, part number)`` -> traces."""
+
+    decoding: Decoding
+    problems: Sequence[Problem]
+    sample: Callable[[Sequence[Problem], int], list[Trace]]
 
 
 def collect(
     path: Path,
-    problems: Sequence[Problem],
     part_size: int,
     passes: Sequence[Pass],
     work: Path,
     identity: dict[str, Any],
 ) -> None:
-    """Sample traces of all problems in parts and write them to one file.
+    """Sample the traces of all passes in parts and write them to one file.
 
     Args:
         path: the trace file to write.
-        problems: in this order, ``part_size`` at a time.
         part_size: problems per part.
-        passes: each samples all problems once.
+        passes: what is sampled, one after the other.
         work: folder for finished parts; deleted in the end.
         identity: of the job; parts of another job are not used.
     """
@@ -37,15 +42,15 @@ def collect(
 
     with files.locked(work):
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-        starts = range(0, len(problems), part_size)
-        progress = Progress(path.stem, len(starts) * len(passes))
+        starts = [range(0, len(one.problems), part_size) for one in passes]
+        progress = Progress(path.stem, sum(map(len, starts)))
         parts = []
-        for decoding, sample in passes:
-            for number, start in enumerate(starts):
-                part = work / f"{key}-{decoding}-{number:05d}.parquet"
+        for one, of_pass in zip(passes, starts, strict=True):
+            for number, start in enumerate(of_pass):
+                part = work / f"{key}-{one.decoding}-{number:05d}.parquet"
                 if not part.is_file():
-                    traces = sample(problems[start : start + part_size], number)
-                    write_traces(part, {decoding: traces})
+                    traces = one.sample(one.problems[start : start + part_size], number)
+                    write_traces(part, {one.decoding: traces})
                 parts.append(part)
                 progress.advance()
         progress.close()

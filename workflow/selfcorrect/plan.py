@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from selfcorrect import spec
-from selfcorrect.spec import RL, SFT, Config, Count, Method, Task
+from selfcorrect.spec import RL, SFT, Config, Count, Method, RLOverrides, Task
 from selfcorrect.validation import AnyModel, ConfigError, Strict, parse
 
 Kind = Literal["base", "prompt", "sft", "rl"]
@@ -48,8 +48,8 @@ class Job(Strict):
 class PretrainJob(Job):
     """Make the tiny base model."""
 
-    data: spec.CarryProblems
-    corpus: spec.CarryCorpus
+    data: spec.Problems
+    corpus: spec.Corpus
     tiny: spec.TinyModel
     pretraining: spec.Pretraining
     threads: int
@@ -58,7 +58,7 @@ class PretrainJob(Job):
 class SampleJob(Job):
     """Sample two-turn traces of training problems."""
 
-    data: spec.CarryProblems
+    data: spec.Problems
     generation: spec.Generation
     sampling: spec.Sampling
 
@@ -66,7 +66,7 @@ class SampleJob(Job):
 class SelectJob(Job):
     """Choose the traces to fine-tune on."""
 
-    data: spec.CarryProblems
+    data: spec.Problems
     traces: Literal["star", "pair"]
     transitions: tuple[Literal["wrong_right", "right_right"], ...]
     max_traces: Count
@@ -75,14 +75,14 @@ class SelectJob(Job):
 class FinetuneJob(Job):
     """Fine-tune on selected traces."""
 
-    data: spec.CarryProblems
+    data: spec.Problems
     sft: SFT
 
 
 class ReinforceJob(Job):
     """Train by the multi-turn policy gradient."""
 
-    data: spec.CarryProblems
+    data: spec.Problems
     max_new_tokens: Count
     rl: RL
 
@@ -90,7 +90,7 @@ class ReinforceJob(Job):
 class GenerateJob(Job):
     """Sample the attempts that are evaluated."""
 
-    data: spec.CarryProblems
+    data: spec.Problems
     generation: spec.Generation
     split: Literal["validation", "test"]
     problems: Count
@@ -100,12 +100,13 @@ class GenerateJob(Job):
     sampled_turns: Count = Field(description="attempts of a sampled trace")
     temperature: float
     window: Count
+    repairs: int = Field(description="given wrong attempts to repair")
 
 
 class GradeJob(Job):
     """Grade attempts."""
 
-    data: spec.CarryProblems
+    data: spec.Problems
     split: Literal["validation", "test"]
 
 
@@ -121,6 +122,7 @@ class ReportJob(Strict):
     """Draw tables and figures over tasks, methods and seeds."""
 
     tasks: tuple[str, ...]
+    programming: tuple[str, ...] = Field(description="the tasks whose answers are programs")
     seeds: tuple[int, ...]
     methods: tuple[MethodRow, ...]
     chains: tuple[tuple[str, ...], ...] = Field(
@@ -177,6 +179,7 @@ class Plan:
     def pretrain(self, task: str, node: str, seed: int) -> PretrainJob:
         """Spec of the pretraining job."""
         of = self.config.tasks[task]
+        assert of.corpus is not None
         return PretrainJob(
             task=task, node=node, seed=seed, data=of.data, corpus=of.corpus,
             tiny=of.model.tiny, pretraining=of.model.pretraining,
@@ -228,6 +231,7 @@ class Plan:
             turns=evaluation.many_turns if many else evaluation.turns,
             samples=evaluation.samples, sampled_turns=evaluation.turns,
             temperature=evaluation.temperature, window=evaluation.window,
+            repairs=evaluation.repairs,
         )  # fmt: skip
 
     def grade(self, task: str, node: str, seed: int) -> GradeJob:
@@ -241,12 +245,18 @@ class Plan:
         for name in self.methods():
             method = self.config.methods[name]
             rows.append(MethodRow(name=name, label=method.label, tables=method.tables))
+        tasks = self.config.run.tasks
         return ReportJob(
-            tasks=self.config.run.tasks,
+            tasks=tasks,
+            programming=tuple(name for name in tasks if self.runs_programs(name)),
             seeds=self.config.run.seeds,
             methods=tuple(rows),
             chains=tuple(self._chain_of(row.name) for row in rows if self._trains(row.name)),
         )
+
+    def runs_programs(self, task: str) -> bool:
+        """Whether a task's answers are programs, which grading executes."""
+        return hasattr(self.config.tasks[task].data, "sandbox")
 
     def _trains(self, method: str | None) -> bool:
         return method is not None and self.config.methods[method].rl is not None
@@ -287,8 +297,11 @@ def _settings(
         for key, value in overrides.model_dump(exclude_none=True).items()
         if key in kind.model_fields
     }
+    settings = {**default.model_dump(), **own}
+    if isinstance(overrides, RLOverrides):
+        settings["steps"] = max(1, round(overrides.share * settings["steps"]))
     try:
-        return parse(kind, {**default.model_dump(), **own})
+        return parse(kind, settings)
     except ConfigError as error:
         which = "rl" if kind is RL else "sft"
         raise ConfigError(f"methods.{method}.{which} on tasks.{task}.{which}: {error}") from None

@@ -25,13 +25,15 @@ class Verdict(StrEnum):
 class ProgramTests:
     """What a program must pass: trusted code, which never enters the program's process.
 
-    ``code`` calls the program's ``entry_point`` and other names of its own; it fails by raising.
-    ``context`` is trusted code that runs before it and defines what else the tests use.
+    ``code`` calls the program's ``entry_point``, and fails by raising. ``context`` is trusted code
+    that runs before it and defines what else the tests use. ``names`` are what else they use of
+    the program's (a class of nodes, say); nothing but these and the entry point is taken from it.
     """
 
     entry_point: str
     code: str
     context: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

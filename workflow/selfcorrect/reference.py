@@ -32,7 +32,8 @@ key, lists and values replaced. Unknown keys are refused. Write small numbers as
 reads `1e-4` as text.
 
 `<task>` and `<method>` stand for names of your own choice; the defaults shown for `<task>` are
-those of `carry`.
+those of `carry`. A section followed by a name in brackets is of that `kind`: `data[carry].width`
+is the key `data.width` where `data.kind` is `carry`.
 """
 
 
@@ -67,30 +68,48 @@ def schema() -> dict[str, Any]:
 def keys(default: Mapping[str, Any]) -> Iterator[Key]:
     """Every key of the config in order; ``default`` is the raw default config."""
     root = spec.Config.model_json_schema()
-    yield from _keys_of(root, root["$defs"], "", default)
+    # Sections that may be of several kinds, by their key and kind, as the default config has them.
+    kinds = {
+        (key, value["kind"]): value
+        for task in default["tasks"].values()
+        for key, value in task.items()
+        if isinstance(value, Mapping) and "kind" in value
+    }
+    yield from _keys_of(root, root["$defs"], "", default, kinds)
 
 
 def _keys_of(
-    section: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str, default: Any
+    section: Mapping[str, Any],
+    definitions: Mapping[str, Any],
+    prefix: str,
+    default: Any,
+    of_kind: Mapping[tuple[str, str], Any],
 ) -> Iterator[Key]:
     for name, key in section["properties"].items():
         path = f"{prefix}{name}"
         options = [one for one in key.get("anyOf", [key]) if one.get("type") != "null"]
         reference = options[0].get("$ref", "").removeprefix("#/$defs/")
-        if reference:
+        kinds = options[0].get("discriminator", {}).get("mapping", {})
+        if kinds:
+            for kind, of in kinds.items():
+                inner = definitions[of.removeprefix("#/$defs/")]
+                example = of_kind.get((name, kind))
+                yield from _keys_of(inner, definitions, f"{path}[{kind}].", example, of_kind)
+        elif reference:
             inner = definitions[reference]
             if reference in _OVERRIDES:
                 inner = _without_overrides(inner, definitions[reference.removesuffix("Overrides")])
                 shared = f"tasks.<task>.{_OVERRIDES[reference]}"
                 meaning = f"{key['description']}; takes every key of `{shared}`, which it replaces"
                 yield Key(path, "section", "", "none", meaning)
-            yield from _keys_of(inner, definitions, f"{path}.", _at(default, name))
+            yield from _keys_of(inner, definitions, f"{path}.", _at(default, name), of_kind)
         elif "patternProperties" in key:
             of = next(iter(key["patternProperties"].values()))["$ref"].removeprefix("#/$defs/")
             named = _at(default, name)
             # A task's keys must all be written, so an example has them all; a method's need not.
             example = next(iter(named.values())) if of == "Task" else None
-            yield from _keys_of(definitions[of], definitions, f"{path}.<{name[:-1]}>.", example)
+            inner = f"{path}.<{name[:-1]}>."
+            yield from _keys_of(definitions[of], definitions, inner, example, of_kind)
         else:
             types = dict.fromkeys(_type(one) for one in key.get("anyOf", [key]))
             ranges = dict.fromkeys(values for one in options if (values := _values(one)))

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, create_model, model_validator
 
+from selfcorrect.spec_precedence import PrecedenceCorpus, PrecedenceProblems
 from selfcorrect.validation import KeyFaultError, Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -57,6 +58,7 @@ class Revisions(Strict):
 class CarryCorpus(Strict):
     """The documents that the `carry` base model is pretrained on."""
 
+    kind: Literal["carry"] = Field(description="the task that these documents are for")
     single: Share = Field(description="share of documents with one attempt")
     longer: Share = Field(
         description="share of the other documents that go on to `max_attempts` attempts"
@@ -257,16 +259,25 @@ class Evaluation(Strict):
     turns: int = Field(ge=2, description="attempts of every method")
     many_turns: int = Field(ge=2, description="attempts of the methods in `many_turns_for`, greedy")
     many_turns_for: tuple[Name, ...] = Field(description="methods that are given `many_turns`")
+    repairs: int = Field(
+        ge=0, description="wrong attempts by another writer that are repaired (the paper's MBPP-R)"
+    )
     window: Count = Field(
         description="earlier attempts a model sees; older ones are dropped from the conversation"
     )
 
 
+Problems = Annotated[CarryProblems | PrecedenceProblems, Field(discriminator="kind")]
+Corpus = Annotated[CarryCorpus | PrecedenceCorpus, Field(discriminator="kind")]
+
+
 class Task(Strict):
     """Everything about one task: problems, base model, and the settings methods start from."""
 
-    data: CarryProblems = Field(description="the task and its problems")
-    corpus: CarryCorpus = Field(description="what the tiny base model is pretrained on")
+    data: Problems = Field(description="the task and its problems")
+    corpus: Corpus | None = Field(
+        description="what the tiny base model is pretrained on; null where `model.path` is given"
+    )
     model: Model = Field(description="the base model")
     generation: Generation = Field(description="limits of sampling")
     sampling: Sampling = Field(description="traces for SFT and for offline first attempts")
@@ -276,6 +287,12 @@ class Task(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.corpus is None and self.model.path is None:
+            raise KeyFaultError("corpus", "needed to pretrain a base model; or give `model.path`")
+        if self.corpus is not None and self.corpus.kind != self.data.kind:
+            raise KeyFaultError(
+                "corpus.kind", f"{self.corpus.kind!r}, but the data is of kind {self.data.kind!r}"
+            )
         there = getattr(self.data, self.evaluation.split)
         if self.evaluation.problems > there:
             raise KeyFaultError(
@@ -304,7 +321,12 @@ def _optional(model: type[Strict], name: str) -> type[Strict]:
     return made
 
 
-RLOverrides = _optional(RL, "RLOverrides")
+class RLOverrides(_optional(RL, "RLFields")):  # type: ignore[misc]
+    """Reinforcement learning of a method: what differs from the task's `rl`."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="share of the task's `rl.steps`: stages share what one-stage methods have"
+    )
 
 
 class SFTOverrides(_optional(SFT, "SFTFields")):  # type: ignore[misc]
@@ -336,7 +358,7 @@ class Method(Strict):
         "correction", description="what the model is told after an attempt in evaluation"
     )
     sft: SFTOverrides | None = Field(None, description="train by supervised fine-tuning")
-    rl: RLOverrides | None = Field(None, description="train by reinforcement learning")  # type: ignore[valid-type]
+    rl: RLOverrides | None = Field(None, description="train by reinforcement learning")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -374,6 +396,9 @@ class Compute(Strict):
 
     pretraining_threads: Count = Field(description="threads of the pretraining job")
     tensorboard: bool = Field(description="also write training curves for TensorBoard")
+    sandbox_workers: Count = Field(
+        description="programs that a job executes at a time, where answers are programs"
+    )
 
 
 class Config(Strict):

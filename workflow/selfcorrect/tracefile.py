@@ -1,6 +1,7 @@
 """Traces as Parquet files: one row an attempt, so that no later step needs the model again.
 
-Columns: problem (id), decoding ("greedy" or "sampled"), sample, turn (from 1), prompt and tokens
+Columns: problem (id), decoding ("greedy", "sampled", or
+"repair": a greedy attempt after another writer's), sample, turn (from 1), prompt and tokens
 (token ids), logprobs, text, truncated, given. Grading adds columns of its own (``grades``).
 """
 
@@ -14,7 +15,7 @@ from selfcorrect.records import Attempt, Problem, Trace
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Decoding = Literal["greedy", "sampled"]
+Decoding = Literal["greedy", "sampled", "repair"]
 
 
 def write_table(path: Path, table: "pa.Table") -> None:

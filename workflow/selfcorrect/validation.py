@@ -52,10 +52,10 @@ def _explained(error: ValidationError, model: type[BaseModel]) -> str:
     faults: dict[str, list[str]] = {}
     for item in error.errors():
         # pydantic puts "[key]" and names of a union's members among the keys; no key has a bracket
-        path = [str(part) for part in item["loc"] if "[" not in str(part)]
+        path, section = _walk(model, [str(part) for part in item["loc"] if "[" not in str(part)])
         cause = item.get("ctx", {}).get("error")
         if item["type"] == "extra_forbidden":
-            known = _keys_at(model, path[:-1])
+            known = list(section.model_fields)
             close = difflib.get_close_matches(path[-1], known, n=1)
             hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(known)}"
             message = f"unknown key; {hint}"
@@ -72,19 +72,36 @@ def _explained(error: ValidationError, model: type[BaseModel]) -> str:
     return "\n".join(f"{where}: {', or: '.join(said)}" for where, said in faults.items())
 
 
-def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    """The keys that ``model`` knows at ``path``."""
-    section = model
-    for part in path:
-        field = section.model_fields.get(part)
-        if field is not None:
-            section = _section(field.annotation) or section
+def _walk(model: type[BaseModel], keys: list[str]) -> tuple[list[str], type[BaseModel]]:
+    """A path of ``keys`` without the kinds that pydantic adds to it, and the section it ends in.
+
+    Where a section may be of several kinds, the key is followed by the kind that was tried.
+    """
+    section, path = model, []
+    members: dict[str, type[BaseModel]] = {}
+    for key in keys:
+        if key in members:
+            section, members = members[key], {}
+            continue
+        path.append(key)
+        members = {}
+        field = section.model_fields.get(key)
         # else: a name in a dict of sections, which `section` already is
-    return list(section.model_fields)
+        if field is not None:
+            found = _sections(field.annotation)
+            section = found[0] if found else section
+            members = {kind: each for each in found if (kind := _kind(each))}
+    return path, section
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The model inside an annotation such as ``X``, ``X | None`` or ``dict[Name, X]``."""
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The models inside an annotation such as ``X``, ``X | None`` or ``dict[Name, X]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section(part))), None)
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _sections(part)]
+
+
+def _kind(section: type[BaseModel]) -> str | None:
+    """What the `kind` of a section must be; None for a section without one."""
+    field = section.model_fields.get("kind")
+    return None if field is None else str(get_args(field.annotation)[0])

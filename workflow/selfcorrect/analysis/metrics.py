@@ -4,6 +4,8 @@ Everything here is a share per problem, in 0..1. With several sampled traces a p
 the mean over its traces, so that the unit of every later mean is the problem.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +25,14 @@ class Outcomes:
 
     ``problems``: ids, (n,). ``right``, ``truncated``: booleans, (n, k, T); a verdict other than
     right is not right, whatever its reason. ``same``: y2 is y1 letter by letter, (n, k).
+    ``verdicts``: how many attempts of all turns got each.
     """
 
     problems: npt.NDArray[np.str_]
     right: npt.NDArray[np.bool_]
     truncated: npt.NDArray[np.bool_]
     same: npt.NDArray[np.bool_]
+    verdicts: Mapping[str, int]
 
 
 def outcomes(grades: pd.DataFrame, decoding: str) -> Outcomes:
@@ -60,6 +64,7 @@ def outcomes(grades: pd.DataFrame, decoding: str) -> Outcomes:
         right=verdicts == Verdict.RIGHT.value,
         truncated=verdicts == Verdict.TRUNCATED.value,
         same=(texts[..., 1] == texts[..., 0]).astype(bool),
+        verdicts=Counter(verdicts.ravel().tolist()),
     )
 
 

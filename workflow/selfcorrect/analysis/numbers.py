@@ -1,7 +1,7 @@
 """The tables' numbers for machines: every metric with its interval and its value in each seed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,12 +15,15 @@ _METRICS = (*PAPER_METRICS, "same", "truncated")
 _IDENTITY = ("task", "method", "label", "decoding", "n", "samples", "seeds")
 
 
-def comparison_csv(report: Report, table: str, of_paper: Mapping[str, paper.Row]) -> pd.DataFrame:
+def comparison_csv(
+    report: Report, shown: Sequence[Summary], of_paper: Mapping[str, paper.Row]
+) -> pd.DataFrame:
     """One row per task, method and decoding; percent of problems, and p-values in 0..1.
 
     ``X``, ``X_low``, ``X_high``: a metric and its 95 % interval; ``X_per_seed``: a JSON list in
     the order of ``seeds``. ``tN_vs_base``: difference to the base's, likewise, with ``_p``.
-    ``paper_X``: the paper's number, which is greedy.
+    ``paper_X``: the paper's number, which is greedy. ``repair``: second attempts that are right
+    after another writer's wrong program, where the task has such (the paper's MBPP-R).
     """
     names = [*_METRICS, "t1_vs_base", "t2_vs_base"]
     columns = [
@@ -30,7 +33,15 @@ def comparison_csv(report: Report, table: str, of_paper: Mapping[str, paper.Row]
         "truncated_attempts",
         *(f"paper_{name}" for name in PAPER_METRICS),
     ]
-    rows = [_comparison_row(summary, of_paper) for summary in report.of(table)]
+    rows = [_comparison_row(summary, of_paper) for summary in shown]
+    repairs = [report.repair(summary) for summary in shown]
+    if any(repair is not None for repair in repairs):
+        columns += [*_estimate_columns("repair"), "paper_mbpp_r"]
+        for row, summary, repair in zip(rows, shown, repairs, strict=True):
+            if repair is not None and summary.decoding == "greedy":
+                theirs = of_paper.get(summary.method.name)
+                row |= _estimate("repair", repair.metrics["t2"])
+                row["paper_mbpp_r"] = getattr(theirs, "mbpp_r", None)
     return pd.DataFrame(rows, columns=columns)
 
 

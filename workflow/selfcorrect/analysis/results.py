@@ -10,7 +10,7 @@ from selfcorrect import files
 from selfcorrect.analysis.metrics import Outcomes, outcomes
 from selfcorrect.tracefile import read_table
 
-DECODINGS = ("greedy", "sampled")
+DECODINGS = ("greedy", "sampled", "repair")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -27,10 +27,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Grades:
-    """A model's graded attempts, by decoding, and the file they were read from."""
+    """A model's graded attempts, by decoding, the file they were read from, and their grader."""
 
     path: Path
     outcomes: Mapping[str, Outcomes]
+    grader: str
 
 
 def place(path: Path) -> Place:
@@ -52,13 +53,14 @@ def read_grades(path: Path) -> Grades:
     Raises:
         FileProblem: the file is missing or damaged, or its attempts are not complete.
     """
-    columns = ["problem", "decoding", "sample", "turn", "text", "verdict"]
+    columns = ["problem", "decoding", "sample", "turn", "text", "verdict", "grader"]
     table = read_table(path, columns).to_pandas()
     found = [decoding for decoding in DECODINGS if (table["decoding"] == decoding).any()]
     if "greedy" not in found:
         raise files.damaged(path, "no greedy attempts")
     try:
-        return Grades(path, {decoding: outcomes(table, decoding) for decoding in found})
+        by_decoding = {decoding: outcomes(table, decoding) for decoding in found}
+        return Grades(path, by_decoding, str(table["grader"].iloc[0]))
     except ValueError as error:
         raise files.damaged(path, str(error)) from error
 

@@ -1,5 +1,6 @@
 """Every number of the tables and figures: metrics with intervals per task, method and decoding."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from selfcorrect.analysis.metrics import Outcomes, Shares
 from selfcorrect.analysis.results import DECODINGS, Grades, Place
 from selfcorrect.analysis.statistics import Comparison, Estimate
 from selfcorrect.plan import MethodRow, ReportJob
+from selfcorrect.records import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Summary:
 
     ``metrics``: by name, those of ``metrics.per_problem`` and ``delta``. ``turns``: accuracy of
     each attempt. ``later``: accuracy of the last attempt minus that of the second, where there are
-    more than two. ``truncated_attempts`` counts those of all turns that ran into the token limit.
+    more than two. ``verdicts``: how many attempts of all turns and seeds got each.
     ``against_base``: t1 and t2 compared with the base's; empty for the base and without one.
     """
 
@@ -32,17 +34,23 @@ class Summary:
     metrics: Mapping[str, Estimate]
     turns: tuple[Estimate, ...]
     later: Estimate | None
-    truncated_attempts: int
+    verdicts: Mapping[str, int]
     against_base: Mapping[str, Comparison]
+
+    @property
+    def truncated_attempts(self) -> int:
+        """Attempts of all turns and seeds that ran into the token limit."""
+        return self.verdicts.get(Verdict.TRUNCATED.value, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All summaries, in the order of the spec, and the places that had no grades."""
+    """All summaries, in the order of the spec, the places that had no grades, and the graders."""
 
     spec: ReportJob
     summaries: tuple[Summary, ...]
     missing: tuple[Place, ...]
+    graders: tuple[str, ...]
 
     def of(self, table: str, decoding: str | None = None) -> list[Summary]:
         """The summaries that a table shows."""
@@ -51,6 +59,12 @@ class Report:
             for summary in self.summaries
             if table in summary.method.tables and decoding in (None, summary.decoding)
         ]
+
+    def repair(self, summary: Summary) -> Summary | None:
+        """The same method's repairs of another writer's attempts, if there were any."""
+        found = (of for of in self.summaries if of.decoding == "repair"
+                 and (of.task, of.method) == (summary.task, summary.method))  # fmt: skip
+        return next(found, None)
 
     def with_more_attempts(self, decoding: str | None = None) -> list[Summary]:
         """The summaries of methods that were given more than two attempts."""
@@ -65,13 +79,16 @@ class Report:
         seeds = self.spec.seeds
         return f"seed {seeds[0]}" if len(seeds) == 1 else f"mean of {len(seeds)} seeds"
 
-    def missing_in_words(self, table: str | None = None) -> list[str]:
-        """A sentence that names what had no grades, or nothing; of all methods or of a table's."""
+    def missing_in_words(
+        self, table: str | None = None, tasks: Sequence[str] | None = None
+    ) -> list[str]:
+        """A sentence that names what had no grades, or nothing; of all methods or of a table's, on
+        all tasks or on some."""
         shown = {row.name for row in self.spec.methods if table is None or table in row.tables}
         names = [
             f"{self.label(place.node)} ({place.task}, seed {place.seed})"
             for place in self.missing
-            if place.node in shown
+            if place.node in shown and (tasks is None or place.task in tasks)
         ]
         return [f"Missing, no grades: {'; '.join(names)}."] if names else []
 
@@ -108,7 +125,8 @@ def summarise(grades: Mapping[Place, Grades], spec: ReportJob) -> Report:
         for seed in spec.seeds
         if (place := Place(task, row.name, seed)) not in grades
     ]
-    return Report(spec, tuple(summaries), tuple(missing))
+    graders = sorted({found.grader for found in grades.values()})
+    return Report(spec, tuple(summaries), tuple(missing), tuple(graders))
 
 
 def _by_seed(
@@ -160,7 +178,7 @@ def _summary(
         turns=tuple(statistics.share(by_turn[..., turn]).percent()
                     for turn in range(by_turn.shape[-1])),
         later=_later(by_turn) if by_turn.shape[-1] > 2 else None,
-        truncated_attempts=sum(int(of.truncated.sum()) for of in found.values()),
+        verdicts=sum((Counter(of.verdicts) for of in found.values()), Counter()),
         against_base=_against(found, base, shared) if shared else {},
     )  # fmt: skip
 

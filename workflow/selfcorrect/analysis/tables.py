@@ -1,9 +1,11 @@
-"""The tables: ``main`` (the paper's Tables 1 and 2), ``ablations`` (Table 4) and ``attempts``.
+"""The tables: ``main`` (the paper's Tables 1 and 2), ``code`` (Table 3), ``ablations`` (Table 4)
+and ``attempts``.
 
 Each is written as CSV (every number, both decodings), Markdown and LaTeX (greedy, with intervals
 and the paper's numbers).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from selfcorrect.analysis.numbers import attempts_csv, comparison_csv
 from selfcorrect.analysis.render import NONE, Cell, Column, Table, latex, markdown, number
 from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report, Summary, most_turns
+from selfcorrect.records import Verdict
 
 TITLES = {
     "t1": "Acc@t1",
@@ -21,37 +24,71 @@ TITLES = {
     "delta": "Δ(t1,t2)",
     "i_to_c": "Δi→c",
     "c_to_i": "Δc→i",
+    "mbpp_r": "MBPP-R",
 }
 SHORT_TITLES = {"t1": "t1", "t2": "t2", "delta": "Δ"}  # of the paper's columns
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A table of methods beside the paper's numbers; ``columns`` are those that the paper has."""
+    """A table of methods beside the paper's numbers.
+
+    ``methods``: which (``tables`` of the config). ``programming``: on tasks whose answers are
+    programs, on the others, or on all (None). ``columns``: those that the paper has.
+    """
 
     name: str
     title: str
+    methods: str
+    programming: bool | None
     paper: Mapping[str, paper.Row]
     source: str
     columns: Sequence[str]
 
+    def tasks(self, report: Report) -> list[str]:
+        """The tasks that the table is about."""
+        programming = report.spec.programming
+        return [
+            task for task in report.spec.tasks if self.programming in (None, task in programming)
+        ]
 
+    def shown(self, report: Report) -> list[Summary]:
+        """The table's rows, of every decoding."""
+        tasks = self.tasks(report)
+        return [
+            summary
+            for summary in report.of(self.methods)
+            if summary.task in tasks and summary.decoding != "repair"
+        ]
+
+
+MATH500 = "of arXiv 2409.12917v2, Gemini 1.5 Flash on MATH500"
+HUMANEVAL = "of arXiv 2409.12917v2, Gemini 1.0 Pro trained on MBPP, on HumanEval"
 COMPARISONS = (
     Comparison(
-        "main", "Self-correction of every method", paper.MATH, "Tables 1 and 2", PAPER_METRICS
+        "main", "Self-correction of every method", "main", False,
+        paper.MATH, f"Tables 1 and 2 {MATH500}", PAPER_METRICS,
     ),
     Comparison(
-        "ablations", "Ablations of SCoRe", paper.ABLATIONS, "Table 4", ("t1", "t2", "delta")
+        "code", "Self-correction of every method on programs", "main", True,
+        paper.CODE, f"Table 3 {HUMANEVAL}", ("mbpp_r", *PAPER_METRICS),
     ),
-)
+    Comparison(
+        "ablations", "Ablations of SCoRe", "ablations", None,
+        paper.ABLATIONS, f"Table 4 {MATH500}", ("t1", "t2", "delta"),
+    ),
+)  # fmt: skip
+# Verdicts of the sandbox that a reader must not take for wrong answers.
+ENDED = (Verdict.TIMEOUT, Verdict.MEMORY, Verdict.OUTPUT, Verdict.FORBIDDEN, Verdict.ERROR)
 
 
 def write(report: Report, folder: Path) -> None:
     """Write all tables into ``folder``, which is made."""
     folder.mkdir(parents=True)
     made = [
-        (comparison_table(report, of), comparison_csv(report, of.name, of.paper))
+        (comparison_table(report, of), comparison_csv(report, of.shown(report), of.paper))
         for of in COMPARISONS
+        if of.programming is not True or report.spec.programming
     ]
     made.append((attempts_table(report), attempts_csv(report)))
     for table, numbers in made:
@@ -62,7 +99,8 @@ def write(report: Report, folder: Path) -> None:
 
 def comparison_table(report: Report, of: Comparison) -> Table:
     """``main`` or ``ablations`` for people: greedy decoding, the best second attempt in bold."""
-    shown = report.of(of.name, "greedy")
+    shown = [summary for summary in of.shown(report) if summary.decoding == "greedy"]
+    repairs = {summary.task for summary in shown if report.repair(summary) is not None}
     best = {task: max(summary.metrics["t2"].value for summary in shown if summary.task == task)
             for task in report.spec.tasks
             if any(summary.task == task for summary in shown)}  # fmt: skip
@@ -71,8 +109,10 @@ def comparison_table(report: Report, of: Comparison) -> Table:
         theirs = of.paper.get(summary.method.name)
         is_best = summary.metrics["t2"].value == best[summary.task]
         against = summary.against_base.get("t2")
+        repair = report.repair(summary)
         return [
             Cell(summary.method.label),
+            *([_cell(repair.metrics["t2"]) if repair else Cell(NONE)] if repairs else []),
             *(_cell(summary.metrics[name], signed=name == "delta", bold=is_best and name == "t2")
               for name in PAPER_METRICS),
             Cell(number(summary.metrics["same"].value)),
@@ -89,6 +129,7 @@ def comparison_table(report: Report, of: Comparison) -> Table:
         caption=f"{of.title}: {_what(report, shown)}",
         columns=[
             Column("Method"),
+            *([Column("repair")] if repairs else []),
             *(Column(TITLES[name]) for name in PAPER_METRICS),
             Column("y2 = y1"),
             Column("truncated"),
@@ -105,10 +146,13 @@ def comparison_table(report: Report, of: Comparison) -> Table:
             "by the second attempt. y2 = y1: second attempts that repeat the first to the letter. "
             f"p: Acc@t2 against {report.label('base')}'s on the same problems, {_test(report)}. "
             "Best Acc@t2 in bold.",
+            *(["repair: second attempts that are right after another writer's wrong program, the "
+               "task's counterpart of the paper's MBPP-R."] if repairs else []),
             _about_truncation(shown),
-            f"Paper: {of.source} of arXiv 2409.12917v2, Gemini 1.5 Flash on MATH500; other models "
-            "and problems, so compare signs and order, not sizes.",
-            *report.missing_in_words(of.name),
+            *_about_the_sandbox(report, shown),
+            f"Paper: {of.source}; other models and problems, so compare signs and order, not "
+            "sizes.",
+            *report.missing_in_words(of.methods, of.tasks(report)),
         ],
     )  # fmt: skip
 
@@ -218,6 +262,21 @@ def _test(report: Report) -> str:
 
 def _truncated(shown: Sequence[Summary]) -> int:
     return sum(summary.truncated_attempts for summary in shown)
+
+
+def _about_the_sandbox(report: Report, shown: Sequence[Summary]) -> list[str]:
+    """How programs ended that no test decided on, and behind what they were run."""
+    if not any(summary.task in report.spec.programming for summary in shown):
+        return []
+    ended = Counter[str]()
+    for summary in shown:
+        ended.update({verdict: summary.verdicts.get(verdict.value, 0) for verdict in ENDED})
+    counts = ", ".join(f"{verdict.value} {ended[verdict]}" for verdict in ENDED)
+    behind = "; ".join(grader for grader in report.graders if "programs/" in grader)
+    return [
+        f"Programs that ended before the tests could decide, of all attempts: {counts}; they count "
+        f"as not right. Graded by {behind}."
+    ]
 
 
 def _about_truncation(shown: Sequence[Summary]) -> str:

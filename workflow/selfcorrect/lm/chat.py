@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from selfcorrect.files import FileProblem
+from selfcorrect.records import Attempt
 
 
 class ChatTemplateError(FileProblem):
@@ -48,6 +49,11 @@ class Chat:
         )
         encoded: list[list[int]] = self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
         return encoded
+
+    def attempt(self, text: str) -> Attempt:
+        """An attempt by another writer, to go on from."""
+        tokens = [*self._encode(text), self.eos]
+        return Attempt((), tokens, [0.0] * len(tokens), text, truncated=False, given=True)
 
     def _bridge(self, instruction: str) -> tuple[int, ...]:
         """Tokens between the end of an attempt (its EOS excluded) and the start of the next.

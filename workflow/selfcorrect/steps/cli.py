@@ -9,12 +9,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from selfcorrect.codehash import code_hash
 from selfcorrect.files import FileProblem, read_json
 from selfcorrect.plan import Job
 from selfcorrect.validation import AnyModel, ConfigError, parse
+
+if TYPE_CHECKING:
+    from selfcorrect.grading.programs import Workplace
 
 # Set before torch is imported: threads that wait must not spin beside other jobs, and nothing is
 # looked up on the Hub for a model that lies on this machine.
@@ -37,6 +40,21 @@ def parser(doc: str | None, *, spec: bool = True) -> argparse.ArgumentParser:
 def path_argument(made: argparse.ArgumentParser, name: str, help_: str, **more: Any) -> None:
     """Add ``--name PATH``, required unless said otherwise."""
     made.add_argument(f"--{name}", type=Path, help=help_, **{"required": True, **more})
+
+
+def workplace_arguments(made: argparse.ArgumentParser) -> None:
+    """Add what a step that grades is told of the place where programs are executed."""
+    made.add_argument(
+        "--workers", type=int, default=1, help="programs executed at a time, where answers are such"
+    )
+    path_argument(made, "executions", "file of results that jobs share", required=False)
+
+
+def workplace(arguments: argparse.Namespace) -> "Workplace":
+    """The same, as tasks take it."""
+    from selfcorrect.grading.programs import Workplace
+
+    return Workplace(arguments.workers, arguments.executions)
 
 
 def job(kind: type[AnyModel], text: str) -> AnyModel:

@@ -1,4 +1,5 @@
-"""Sample the attempts that are evaluated: greedy ones, and sampled ones if the config asks.
+"""Sample the attempts that are evaluated: greedy ones; if the config asks, sampled ones too, and
+repairs of another writer's wrong attempts.
 
 python -m selfcorrect.steps.generate --spec JSON --model DIR --attempts FILE
 """
@@ -17,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from functools import partial
     from pathlib import Path
+    from typing import Any
 
     from selfcorrect import provenance, seeds
     from selfcorrect.plan import GenerateJob
@@ -33,27 +35,34 @@ def main(argv: Sequence[str] | None = None) -> None:
     models.prepare_process()
     task, lm = make_task(job.data), models.load(arguments.model)
 
-    def attempts(problems: Sequence[Problem], part: int, greedy: bool) -> list[Trace]:
-        return rollout(
-            lm.engine,
-            lm.chat,
-            task,
-            problems,
-            instruction=task.prompts.instruction(job.instruction),
-            turns=job.turns if greedy else job.sampled_turns,
-            samples=1 if greedy else job.samples,
-            max_new_tokens=job.generation.max_new_tokens,
-            temperature=0.0 if greedy else job.temperature,
-            seed=seeds.derive(job.seed, job.task, job.node, "evaluate", part),
-            window=job.window,
-        )
+    def attempts(problems: Sequence[Problem], part: int, **how: Any) -> list[Trace]:
+        settings: dict[str, Any] = {
+            "instruction": task.prompts.instruction(job.instruction),
+            "turns": job.turns,
+            "samples": 1,
+            "max_new_tokens": job.generation.max_new_tokens,
+            "temperature": 0.0,
+            "seed": seeds.derive(job.seed, job.task, job.node, "evaluate", part),
+            "window": job.window,
+        }
+        return rollout(lm.engine, lm.chat, task, problems, **(settings | how))
 
-    passes: list[Pass] = [("greedy", partial(attempts, greedy=True))]
+    def repairs(problems: Sequence[Problem], part: int) -> list[Trace]:
+        firsts = [lm.chat.attempt(given[problem.id]) for problem in problems]
+        return attempts(problems, part, turns=2, first_attempts=firsts)
+
+    problems = task.problems(job.split)[: job.problems]
+    passes = [Pass("greedy", problems, attempts)]
     if job.samples:
-        passes.append(("sampled", partial(attempts, greedy=False)))
+        sampled: dict[str, Any] = {"turns": job.sampled_turns, "samples": job.samples}
+        sample = partial(attempts, temperature=job.temperature, **sampled)
+        passes.append(Pass("sampled", problems, sample))
+    if job.repairs:
+        chosen = task.repairs()[: job.repairs]
+        given = {problem.id: text for problem, text in chosen}
+        passes.append(Pass("repair", [problem for problem, _ in chosen], repairs))
     collect(
         arguments.attempts,
-        task.problems(job.split)[: job.problems],
         max(1, job.generation.batch_size // max(1, job.samples)),
         passes,
         arguments.attempts.with_suffix(".parts"),

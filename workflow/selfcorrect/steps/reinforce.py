@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.path_argument(
         parser, "offline", "the base model's traces, for offline first attempts", required=False
     )
+    cli.workplace_arguments(parser)
     arguments = parser.parse_args(argv)
 
     from pathlib import Path
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     identity = cli.identity("reinforce", job, *inputs)
     work = Workspace(arguments.model.with_name("work"), identity)
     with files.locked(work.folder):
-        task = make_task(job.data)
+        task = make_task(job.data, cli.workplace(arguments))
         problems = task.problems("train")
         offline: dict[str, list] = {}
         if arguments.offline:
@@ -57,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         policy, reference = models.load(arguments.start), models.load(arguments.reference)
         trainer = Trainer(policy, reference, job.rl, setting)
         kept = trainer.train(work)
-        models.save(kept, arguments.model, provenance.describe(job, watch, start=arguments.start))
+        record = provenance.describe(job, watch, start=arguments.start, grader=task.grader)
+        models.save(kept, arguments.model, record)
         work.publish_log(arguments.log)
     work.clear()
 

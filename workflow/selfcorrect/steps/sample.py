@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     job = cli.job(SampleJob, arguments.spec)
     watch = provenance.Stopwatch()
 
-    from selfcorrect.collect import collect
+    from selfcorrect.collect import Pass, collect
     from selfcorrect.lm import models
     from selfcorrect.records import Problem, Trace
     from selfcorrect.rollout import rollout
@@ -48,9 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     collect(
         arguments.traces,
-        task.problems("train")[: job.sampling.problems],
         max(1, job.generation.batch_size // job.sampling.samples_per_problem),
-        [("sampled", sample)],
+        [Pass("sampled", task.problems("train")[: job.sampling.problems], sample)],
         arguments.traces.with_suffix(".parts"),
         cli.identity("sample", job, Path(arguments.model)),
     )

@@ -13,6 +13,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.parser(__doc__)
     cli.path_argument(parser, "traces", "traces sampled from the model")
     cli.path_argument(parser, "selection", "trace file to write: those to learn from")
+    cli.workplace_arguments(parser)
     arguments = parser.parse_args(argv)
 
     from selfcorrect import provenance, seeds
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     job = cli.job(SelectJob, arguments.spec)
     watch = provenance.Stopwatch()
-    task = make_task(job.data)
+    task = make_task(job.data, cli.workplace(arguments))
     problems = {problem.id: problem for problem in task.problems("train")}
     traces = read_traces(arguments.traces, problems)
     verdicts = [[grade.verdict for grade in grades] for grades in grade_traces(task, traces)]
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         provenance.describe(
             job,
             watch,
+            grader=task.grader,
             sampled=len(traces),
             wrong_right=len(by_transition[0]),
             right_right=len(by_transition[1]),

@@ -48,6 +48,10 @@ class Carry:
             for left, right, answer, level in zip(text(a), text(b), answers, levels, strict=True)
         ]
 
+    def repairs(self) -> Sequence[tuple[Problem, str]]:
+        """None."""
+        return []
+
     def grade(self, submissions: Sequence[Submission]) -> list[Grade]:
         """Right if the digits are the sum's, leading zeros included."""
         return [digits.grade(text, of.answer, truncated) for of, text, truncated in submissions]

@@ -18,7 +18,7 @@ def grades_table(task: Task, attempts: Path, problems: Mapping[str, Problem]) ->
 
     Returns:
         One row an attempt: problem, level, decoding, sample, turn, text, answer, gold, tokens
-        (their number), truncated, verdict.
+        (their number), truncated, verdict, reason, grader (its version).
 
     Raises:
         FileProblem: the file is damaged or speaks of a problem the task does not have.
@@ -51,5 +51,7 @@ def grades_table(task: Task, attempts: Path, problems: Mapping[str, Problem]) ->
             "tokens": pc.list_value_length(table["tokens"]),
             "truncated": table["truncated"],
             "verdict": [grade.verdict.value for grade in grades],
+            "reason": pa.array([grade.reason for grade in grades], pa.string()),
+            "grader": pa.repeat(task.grader, len(grades)),
         }
     )

@@ -16,10 +16,18 @@ class Task(Protocol):
     """Problems with their texts and their verdicts."""
 
     prompts: Prompts
-    grader: str  # its version
+
+    @property
+    def grader(self) -> str:
+        """The grader's version, and what else its verdicts depend on."""
+        ...
 
     def problems(self, split: Split) -> Sequence[Problem]:
         """All problems of a split, always in the same order; no problem is in two splits."""
+        ...
+
+    def repairs(self) -> Sequence[tuple[Problem, str]]:
+        """Problems with another writer's wrong attempt; none are training problems."""
         ...
 
     def grade(self, submissions: Sequence[Submission]) -> list[Grade]:

@@ -53,10 +53,12 @@ class Candidate:
         self._stream = stream
         self._module = types.ModuleType("program")
         self._objects: list[Any] = []
+        self._numbers: dict[int, int] = {}  # of the objects, by id
 
     def run(self, program: str) -> None:
         """Execute the program and say whether it came to its end."""
         sys.modules["program"] = self._module
+        sys.argv[:] = ["program"]
         try:
             exec(compile(program, FILE_NAME, "exec"), self._module.__dict__)
         except BaseException as error:
@@ -103,8 +105,10 @@ class Candidate:
         return self._objects[which]
 
     def _refer(self, value: Any) -> list[Any]:
-        self._objects.append(value)
-        return ["object", len(self._objects) - 1]
+        number = self._numbers.setdefault(id(value), len(self._objects))
+        if number == len(self._objects):
+            self._objects.append(value)
+        return ["object", number]
 
 
 def _contents(containers: list[Any], refer: Callable[[Any], Any]) -> list[Any]:
@@ -132,9 +136,10 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 
 
 def explained(error: BaseException) -> dict[str, Any]:
-    """An exception as a message: its built-in type, its own name, what it says, where it began."""
+    """An exception as a message: its built-in types, its own name, what it says, and where."""
     try:
-        message = str(error)[:LONGEST_MESSAGE]
+        one = len(error.args) == 1 and type(error.args[0]) is str
+        message = (error.args[0] if one else str(error))[:LONGEST_MESSAGE]
     except BaseException:
         message = ""
     line = None
@@ -145,9 +150,8 @@ def explained(error: BaseException) -> dict[str, Any]:
         at = at.tb_next
     if isinstance(error, SyntaxError):
         line = error.lineno
-    builtin = next(kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
     return {
-        "raised": builtin.__name__,
+        "raised": [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"],
         "name": type(error).__name__,
         "message": message,
         "line": line,

@@ -1,16 +1,13 @@
 """The process that runs the tests: it asks the program's process, compares, and gives the verdict.
 
-The tests are trusted code. The name under test, and every other name that they use and nobody
-here defines, stands for the program's: calling it sends the arguments over and brings the answer
-back as plain data. So no comparison ever runs the program's code, and nothing that the program
-does can reach this process other than as an answer.
+The tests are trusted code. The name under test stands for the program's: calling it sends the
+arguments over and brings the answer back as plain data. So no comparison ever runs the program's
+code, and nothing that the program does can reach this process other than as an answer.
 """
 
-import ast
 import builtins
 import contextlib
 import errno
-import importlib
 import json
 import os
 import resource
@@ -18,7 +15,6 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
@@ -36,12 +32,15 @@ class Verdict(BaseException):
         self.outcome, self.reason = outcome, reason
 
 
-class Gone(BaseException):
+class Gone(Verdict):
     """The program's process is there no more, or no longer makes sense."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Outcome.ERROR, reason)
 
 
 class CandidateError(Exception):
-    """An exception of a type that the program defined itself."""
+    """An exception of the program's that has no like here."""
 
 
 class Channel:
@@ -51,34 +50,55 @@ class Channel:
         self._descriptor = descriptor
         self._limits = limits
         self._until = time.monotonic() + limits.wall_seconds
+        self._remotes: dict[tuple[Any, ...], Remote] = {}
+        self.over: Verdict | None = None  # once it is over, it stays over, whatever tests catch
         self._ready = select.poll()
         self._ready.register(descriptor, select.POLLIN)
 
     def start(self, program: str) -> None:
         """Have the program executed; raises what it raises."""
-        self._send({"limits": [self._limits.cpu_seconds, self._limits.memory, self._limits.output],
-                    "program": program})  # fmt: skip
-        self._receive()
+        limits = self._limits
+        bounds = [limits.cpu_seconds, limits.memory, limits.output]
+        self._exchange({"limits": bounds, "program": program})
 
     def ask(self, do: str, *what: Any) -> Any:
         """The answer to a question, as plain data; raises what the program raises."""
         encoder = Encoder(_reference)
         node = encoder.node(what)
-        self._send({"do": do, "what": node})
-        reply = self._receive()
+        reply = self._exchange({"do": do, "what": node}, may_stop=do == "next")
         decoder = Decoder(self._resolve)
         decoder.know(encoder.containers)
         try:
             for changed in reply["changed"]:
                 decoder.value(changed)
             return decoder.value(reply["result"])
-        except (WireError, KeyError, RecursionError) as error:
-            raise Gone(f"its answer cannot be read: {error}") from None
+        except (WireError, KeyError, TypeError, RecursionError) as error:
+            self.over = Gone(f"its answer cannot be read: {error}")
+            raise self.over from None
+
+    def remote(self, *node: Any) -> "Remote":
+        """What a reference stands for: always the same for the same."""
+        return self._remotes.setdefault(node, Remote(self, list(node)))
 
     def _resolve(self, node: list[Any]) -> "Remote":
         if len(node) == 2 and node[0] == "object" and type(node[1]) is int:
-            return Remote(self, node)
+            return self.remote(*node)
         raise WireError("neither data nor an object")
+
+    def _exchange(self, message: Any, may_stop: bool = False) -> dict[str, Any]:
+        """Send a question and receive what comes back; raises what the program raises."""
+        if self.over is not None:
+            raise self.over
+        try:
+            self._send(message)
+            reply = self._receive()
+            if "raised" not in reply:
+                return reply
+            error = _rebuilt(reply, may_stop)
+        except Verdict as verdict:
+            self.over = verdict
+            raise
+        raise error
 
     def _send(self, message: Any) -> None:
         data = json.dumps(message, separators=(",", ":")).encode()
@@ -99,8 +119,6 @@ class Channel:
             raise Gone(f"its answer cannot be read: {error}") from None
         if not isinstance(reply, dict):
             raise Gone("its answer cannot be read")
-        if "raised" in reply:
-            raise _rebuilt(reply)
         return reply
 
     def _exactly(self, size: int) -> bytes:
@@ -176,79 +194,71 @@ def _reference(value: Any) -> list[Any]:
     raise TypeError(f"the tests pass a {type(value).__name__}, which cannot be sent to a program")
 
 
-def _rebuilt(reply: dict[str, Any]) -> BaseException:
-    """The program's exception, to be raised here: one of Python's own, marked as the program's."""
-    kind = getattr(builtins, str(reply.get("raised")), None)
-    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-        raise Gone("its answer cannot be read")
-    name, message, line = (reply.get(key) for key in ("name", "message", "line"))
+def _rebuilt(reply: dict[str, Any], may_stop: bool) -> Exception:
+    """The program's exception, to be raised here: one of Python's own, marked as the program's.
+
+    Args:
+        reply: the message about it.
+        may_stop: whether it may end a loop here. Else StopIteration out of a call would end
+            whatever loop of the tests the call is made in, before its tests are made.
+
+    Raises:
+        Verdict: it is one that ends the program, or none at all.
+    """
+    kinds, name, message, line = (reply.get(k) for k in ("raised", "name", "message", "line"))
     where = f" (line {line})" if isinstance(line, int) else ""
     said = f"{name}: {message}{where}" if message else f"{name}{where}"
-    if not issubclass(kind, Exception):  # it may not pass for an end of this process
-        return Verdict(Outcome.ERROR, said)
-    try:
-        error: BaseException = kind(message)
-    except Exception:  # some need more arguments
-        error = CandidateError(message)
-    error.candidate = said, _outcome_of(kind, reply.get("errno"))  # type: ignore[attr-defined]
+    if not isinstance(kinds, list) or not isinstance(message, str):
+        raise Gone("its answer cannot be read")
+    if "Exception" not in kinds:  # SystemExit and the like may not pass for an end of this process
+        raise Verdict(Outcome.ERROR, said)
+    error: Exception = CandidateError(message)
+    for kind in (getattr(builtins, str(each), None) for each in kinds):
+        stops = kind in (StopIteration, StopAsyncIteration) and not may_stop
+        if isinstance(kind, type) and issubclass(kind, Exception) and not stops:
+            with contextlib.suppress(Exception):  # some need other arguments
+                error = kind(message)
+                break
+    error.candidate = said, _outcome_of(kinds, reply.get("errno"))  # type: ignore[attr-defined]
     return error
 
 
-def _outcome_of(kind: type, number: Any) -> Outcome:
-    if issubclass(kind, MemoryError) or number == errno.ENOMEM:
+def _outcome_of(kinds: list[Any], number: Any) -> Outcome:
+    if "MemoryError" in kinds or number == errno.ENOMEM:
         return Outcome.MEMORY
-    if issubclass(kind, PermissionError) or number == errno.EROFS:
+    if "PermissionError" in kinds or number == errno.EROFS:
         return Outcome.FORBIDDEN
     if number in (errno.EFBIG, errno.ENOSPC, errno.EDQUOT):
         return Outcome.OUTPUT
     return Outcome.ERROR
 
 
-def test(channel: Channel, task: dict[str, str]) -> Result:
+def test(channel: Channel, task: dict[str, Any]) -> Result:
     """Run a program against its tests."""
     try:
         channel.start(task["program"])
         names: dict[str, Any] = {"__name__": "tests"}
         exec(compile(task["context"], "<context>", "exec"), names)
-        for name in _missing_names(task, names):
-            names[name] = Remote(channel, ["name", name])
+        for name in (task["entry_point"], *task["names"]):
+            names[name] = channel.remote("name", name)
         exec(compile(task["code"], FILE_NAME, "exec"), names)
     except Verdict as verdict:
-        return Result(verdict.outcome, verdict.reason)
-    except Exception as error:
+        result = Result(verdict.outcome, verdict.reason)
+    except BaseException as error:
         if hasattr(error, "candidate"):
             said, outcome = error.candidate
-            return Result(outcome, said)
-        if isinstance(error, MemoryError):
-            return Result(Outcome.MEMORY, "in the tests' process")
-        return Result(Outcome.FAILED, _failure(error, task["code"]))
-    return Result(Outcome.PASSED, "all tests passed")
-
-
-def _missing_names(task: dict[str, str], names: dict[str, Any]) -> Iterator[str]:
-    """What the tests use and nobody here defines; modules of the standard library are imported."""
-    yield task["entry_point"]
-    used: set[str] = set()
-    bound = set(names)
-    for node in ast.walk(ast.parse(task["code"])):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            bound.add(node.name)
-        elif isinstance(node, ast.arg):
-            bound.add(node.arg)
-        elif isinstance(node, ast.alias):
-            bound.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            bound.add(node.name)
-    for name in sorted(used - bound - set(dir(builtins)) - {task["entry_point"]}):
-        if name in sys.stdlib_module_names:
-            names[name] = importlib.import_module(name)
+            result = Result(outcome, said)
+        elif isinstance(error, MemoryError):
+            result = Result(Outcome.MEMORY, "in the tests' process")
         else:
-            yield name
+            result = Result(Outcome.FAILED, _failure(error, task["code"]))
+    else:
+        result = Result(Outcome.PASSED, "all tests passed")
+    # Tests may catch anything, but not pass a program that is over.
+    return result if channel.over is None else Result(channel.over.outcome, channel.over.reason)
 
 
-def _failure(error: Exception, code: str) -> str:
+def _failure(error: BaseException, code: str) -> str:
     """Which test failed, and how."""
     line = None
     at = error.__traceback__
@@ -256,7 +266,9 @@ def _failure(error: Exception, code: str) -> str:
         if at.tb_frame.f_code.co_filename == FILE_NAME:
             line = at.tb_lineno
         at = at.tb_next
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = type(error).__name__
+    with contextlib.suppress(BaseException):  # its message may hold the program's own objects
+        said += f": {error}" if str(error) else ""
     lines = code.splitlines()
     shown = f" in `{lines[line - 1].strip()}`" if line and line <= len(lines) else ""
     return said + shown
@@ -296,16 +308,16 @@ def _end(status: int, cpu: float, limits: Limits, ended: str) -> tuple[Outcome, 
     """What the end of the program's process says."""
     if os.WIFEXITED(status):
         return Outcome.ERROR, f"{ended} by itself (exit status {os.WEXITSTATUS(status)})"
-    killed = signal.Signals(os.WTERMSIG(status))
-    if killed is signal.SIGXCPU or cpu >= limits.cpu_seconds:
+    killed = os.WTERMSIG(status)
+    if killed == signal.SIGXCPU or cpu >= limits.cpu_seconds:
         return Outcome.TIMEOUT, f"more than {limits.cpu_seconds} s of CPU time"
-    if killed is signal.SIGSYS:
+    if killed == signal.SIGSYS:
         return Outcome.FORBIDDEN, "killed for a system call that the sandbox forbids"
-    if killed is signal.SIGXFSZ:
+    if killed == signal.SIGXFSZ:
         return Outcome.OUTPUT, f"more than {limits.output} bytes written"
-    if killed is signal.SIGKILL:
+    if killed == signal.SIGKILL:
         return Outcome.ERROR, ended
-    return Outcome.ERROR, f"crashed ({killed.name})"
+    return Outcome.ERROR, f"crashed ({signal.strsignal(killed) or f'signal {killed}'})"
 
 
 def serve(stream: int, channel: int, candidate: int) -> NoReturn:
@@ -317,15 +329,13 @@ def serve(stream: int, channel: int, candidate: int) -> NoReturn:
     resource.setrlimit(resource.RLIMIT_CPU, (spare, spare))
     signal.signal(signal.SIGALRM, _alarm)
     signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1)
-    ended = None
-    result = Result(Outcome.ERROR, "")
+    asked = Channel(channel, limits)
     try:
-        result = test(Channel(channel, limits), task)
-    except Gone as gone:
-        ended = str(gone)
+        result = test(asked, task)
     except Verdict as verdict:  # the alarm, between two lines of ours
         result = Result(verdict.outcome, verdict.reason)
     signal.setitimer(signal.ITIMER_REAL, 0)
+    ended = asked.over.reason if isinstance(asked.over, Gone) else None
     data = json.dumps(report(result, candidate, limits, ended)).encode()
     data = len(data).to_bytes(4, "big") + data
     with contextlib.suppress(BrokenPipeError):

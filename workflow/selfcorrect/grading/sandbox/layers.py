@@ -27,6 +27,7 @@ from selfcorrect.grading.sandbox.syscalls import (
     CONFINING,
     FORBIDDEN,
     JUDGED,
+    PRETENDED,
 )
 
 NAMES = ("limits", "landlock", "seccomp", "namespaces")
@@ -163,6 +164,8 @@ _EPERM, _ENOSYS = 1, 38
 _CLONE_THREAD = 0x00010000
 # FIONCLEX, FIOCLEX, FIONBIO, FIONREAD, TCGETS, TIOCGWINSZ: about a stream, without effect on it
 _IOCTLS = (0x5450, 0x5451, 0x5421, 0x541B, 0x5401, 0x5413)
+# F_DUPFD ... F_SETLKW, F_OFD_*, F_DUPFD_CLOEXEC, F_GETPIPE_SZ: not those that have signals sent
+_FCNTLS = (*range(8), *range(36, 39), 1030, 1032)
 _AF_UNIX = 1
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
@@ -180,17 +183,21 @@ def server_filter() -> bytes:
     code = _numbers_of_this_machine()
     for name in ALLOWED:
         code += _if(name, [(_RETURN, 0, 0, _ALLOW)])
+    for name in PRETENDED:
+        code += _if(name, [(_RETURN, 0, 0, _FAIL | 0)])
     for name in FORBIDDEN:
         code += _if(name, [(_RETURN, 0, 0, _KILL)])
     for name in CONFINING:
         code += _if(name, [(_RETURN, 0, 0, _ALLOW)])
     # clone3 hides its flags from a filter: glibc falls back to clone where it is not there.
     code += _if("clone3", [(_RETURN, 0, 0, _FAIL | _ENOSYS)])
-    code += _if(
-        "ioctl", [_argument(1), *_returns(_IOCTLS, _ALLOW), (_RETURN, 0, 0, _FAIL | _EPERM)]
-    )
+    refused = (_RETURN, 0, 0, _FAIL | _EPERM)
+    code += _if("ioctl", [_argument(1), *_returns(_IOCTLS, _ALLOW), refused])
+    code += _if("fcntl", [_argument(1), *_returns(_FCNTLS, _ALLOW), refused])
+    # Into a connected stream, and not to an address: the fifth argument, a pointer, must be null.
+    code += _if("sendto", _null(4))
     code += _if("socketpair", [_argument(0), *_returns([_AF_UNIX], _ALLOW), (_RETURN, 0, 0, _KILL)])
-    return _packed([*code, (_RETURN, 0, 0, _FAIL | _EPERM)])
+    return _packed([*code, refused])
 
 
 def program_filter(pid: int) -> bytes:
@@ -206,11 +213,7 @@ def program_filter(pid: int) -> bytes:
     code += _if("tgkill", [_argument(0), *_returns([pid], _ALLOW), (_RETURN, 0, 0, _KILL)])
     code += _if("kill", [(_RETURN, 0, 0, _KILL)])
     # Limits may be read, not set: the third argument, a pointer, must be null.
-    code += _if("prlimit64", [
-        _argument(2), (_EQUAL, 1, 0, 0), (_RETURN, 0, 0, _FAIL | _EPERM),
-        _argument(2, high=True), (_EQUAL, 1, 0, 0), (_RETURN, 0, 0, _FAIL | _EPERM),
-        (_RETURN, 0, 0, _ALLOW),
-    ])  # fmt: skip
+    code += _if("prlimit64", _null(2))
     for name in ("setrlimit", "prctl", "capset", "landlock_restrict_self"):
         code += _if(name, [(_RETURN, 0, 0, _FAIL | _EPERM)])
     return _packed([*code, (_RETURN, 0, 0, _ALLOW)])
@@ -237,13 +240,23 @@ def _machine() -> str:
 
 def _if(name: str, body: list[Instruction]) -> list[Instruction]:
     """``body``, which must return, for the call ``name``; nothing where there is no such call."""
-    number = (ALLOWED | FORBIDDEN | CONFINING | JUDGED)[name][list(ARCHITECTURES).index(_machine())]
+    number = (ALLOWED | PRETENDED | FORBIDDEN | CONFINING | JUDGED)[name][
+        list(ARCHITECTURES).index(_machine())
+    ]
     return [] if number is None else [(_EQUAL, 0, len(body), number), *body]
 
 
 def _returns(values: Iterable[int], result: int) -> list[Instruction]:
     """Return ``result`` if one of the ``values`` is loaded."""
     return [step for value in values for step in ((_EQUAL, 0, 1, value), (_RETURN, 0, 0, result))]
+
+
+def _null(index: int) -> list[Instruction]:
+    """Allow if an argument is a null pointer, else fail."""
+    refused = (_RETURN, 0, 0, _FAIL | _EPERM)
+    low, high = _argument(index), _argument(index, high=True)
+    return [low, (_EQUAL, 1, 0, 0), refused, high, (_EQUAL, 1, 0, 0), refused,
+            (_RETURN, 0, 0, _ALLOW)]  # fmt: skip
 
 
 def _argument(index: int, high: bool = False) -> Instruction:

@@ -114,7 +114,7 @@ class Sandbox:
 def _close(workers: "list[_Worker]", threads: ThreadPoolExecutor) -> None:
     threads.shutdown(wait=False, cancel_futures=True)
     for worker in workers:
-        worker.stop()
+        worker.end()
 
 
 _probed: dict[frozenset[str], Protection] = {}
@@ -182,6 +182,8 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._stream: socket.socket | None = None
         self._folder: Path | None = None
+        self._changing = threading.Lock()
+        self._ended = False
 
     def run(self, program: str, tests: ProgramTests, limits: Limits) -> Result:
         """Execute one program."""
@@ -190,32 +192,52 @@ class _Worker:
             "entry_point": tests.entry_point,
             "code": tests.code,
             "context": tests.context,
+            "names": tests.names,
             "limits": asdict(limits),
         }
         data = json.dumps(task).encode()
-        if self._process is None:
-            self._start()
-        assert self._stream is not None
-        self._stream.settimeout(limits.wall_seconds + PATIENCE)
-        try:
-            self._stream.sendall(b"R" + len(data).to_bytes(4, "big") + data)
-            return Result.from_message(self._receive())
-        except (OSError, EOFError):
-            self.stop()
-            return Result(Outcome.TIMEOUT, "the tests did not come to an end and were killed")
+        for _ in range(2):  # a worker that was lost meanwhile is replaced
+            if self._process is None:
+                self._start()
+            assert self._stream is not None
+            self._stream.settimeout(limits.wall_seconds + PATIENCE)
+            try:
+                self._stream.sendall(b"R" + len(data).to_bytes(4, "big") + data)
+                result = Result.from_message(self._receive())
+            except TimeoutError:
+                self.stop()
+                break
+            except (OSError, EOFError, ValueError):
+                self.stop()
+                continue
+            try:
+                self._exactly(1)  # it is ready for more
+            except (OSError, EOFError):
+                self.stop()
+            return result
+        return Result(Outcome.TIMEOUT, "the tests did not come to an end and were killed")
+
+    def end(self) -> None:
+        """Stop for good."""
+        self._ended = True
+        self.stop()
 
     def stop(self) -> None:
         """End the server and whatever it started."""
-        if self._process is not None:
-            assert self._stream is not None
-            self._stream.close()
-            self._process.kill()
-            self._process.wait()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        self._process = self._stream = self._folder = None
+        with self._changing:
+            if self._process is not None:
+                assert self._stream is not None
+                self._stream.close()
+                self._process.kill()
+                self._process.wait()
+            if self._folder is not None:
+                server.empty(self._folder / "scratch")
+                shutil.rmtree(self._folder, ignore_errors=True)
+            self._process = self._stream = self._folder = None
 
     def _start(self) -> None:
+        if self._ended:
+            raise SandboxProblem("the sandbox is closed")
         self._stream, theirs = socket.socketpair()
         self._folder = Path(tempfile.mkdtemp(prefix="sandbox-"))
         scratch = self._folder / "scratch"
@@ -231,7 +253,7 @@ class _Worker:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-S", "-s", "-P", "-X", "utf8", "-c", boot, json.dumps(options)],
-                env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+                env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"},
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

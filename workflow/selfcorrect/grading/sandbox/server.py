@@ -84,16 +84,20 @@ class Server:
         gc.freeze()
 
     def serve(self) -> NoReturn:
-        """Judge one program for each byte on the stream, until it ends."""
+        """Judge one program for each byte on the stream, until it ends.
+
+        A byte after each report says that this worker is ready for more.
+        """
         while os.read(self.stream, 1):
             pid = os.fork()
             if pid == 0:
                 self._judge()
             _, status = os.waitpid(pid, 0)
-            _empty(self.scratch)
-            # Killed with its request half read, or something is left: a new worker is needed.
+            empty(self.scratch)
+            # Killed before its report, or something is left of the program: a new worker is needed.
             if status or any(self.scratch.iterdir()):
                 break
+            os.write(self.stream, b".")
         os._exit(0)
 
     def _judge(self) -> NoReturn:
@@ -142,29 +146,39 @@ class Server:
         candidate.serve()
 
 
-def _empty(folder: Path) -> None:
-    """Leave nothing of one program to the next; what it may have locked is opened first."""
-    with contextlib.suppress(OSError, RecursionError):
+def empty(folder: Path) -> None:
+    """Delete all that is in ``folder``, as far as it can be: however deep, and whoever locked it.
+
+    What lies in a folder is moved up before that folder is deleted, so no path becomes long.
+    """
+    moved = 0
+    with contextlib.suppress(OSError):
         folder.chmod(0o700)
-        for path in list(folder.iterdir()):
-            if path.is_dir() and not path.is_symlink():
-                _empty(path)
+        while left := list(folder.iterdir()):
+            for path in left:
+                if path.is_symlink() or not path.is_dir():
+                    path.unlink()
+                    continue
+                path.chmod(0o700)
+                for inner in path.iterdir():
+                    if inner.is_dir() and not inner.is_symlink():
+                        inner.chmod(0o700)  # a folder that is moved is written to
+                    while (target := folder / f"{moved}").is_symlink() or target.exists():
+                        moved += 1
+                    inner.rename(target)
                 path.rmdir()
-            else:
-                path.unlink()
 
 
 def main() -> NoReturn:
     """Start as the last argument says, report the layers, serve."""
     options: dict[str, Any] = json.loads(sys.argv[-1])
-    with contextlib.suppress(layers.LayerMissing):
-        layers.die_with_parent()
     stream = options["stream"]
     try:
         server = Server(stream, Path(options["scratch"]), options["layers"], Path(options["root"]))
         hello: dict[str, Any] = {"ready": True}
     except OSError as error:
         hello = {"ready": False, "why": str(error)}
+    os.dup2(0, 2)  # whoever started it reads no further
     data = json.dumps(hello).encode()
     os.write(stream, len(data).to_bytes(4, "big") + data)
     if hello["ready"]:

@@ -1,0 +1,82 @@
+"""Results of executions, kept in one file that the jobs of a run share: the same program with the
+same tests is executed once.
+
+A result is kept under a digest of everything it depends on: the grader's version, Python's, the
+layers of the sandbox, the limits, the program and its tests. Timeouts are not kept, since they may
+be the machine's fault.
+"""
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
+from selfcorrect.records import ProgramTests
+
+Execution = tuple[str, ProgramTests]
+
+BUSY_SECONDS = 60
+AT_A_TIME = 500  # keys in one query
+
+
+class Executions:
+    """The file; without a path, a memory of this process alone."""
+
+    def __init__(self, path: Path | None, grader: str, layers: Sequence[str], limits: Limits):
+        """Open or make the file; one that is damaged is begun anew, which costs only time."""
+        about = [grader, list(sys.version_info[:3]), sorted(layers), asdict(limits)]
+        self._about = json.dumps(about).encode()
+        self._path = path
+        try:
+            self._database = self._open()
+        except sqlite3.DatabaseError as error:
+            assert path is not None
+            print(f"{path}: damaged ({error}); begun anew", file=sys.stderr)
+            path.unlink()
+            self._database = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(
+            self._path or ":memory:", timeout=BUSY_SECONDS, check_same_thread=False
+        )
+        with database:
+            database.execute("CREATE TABLE IF NOT EXISTS results (key BLOB PRIMARY KEY, result)")
+        return database
+
+    def key(self, execution: Execution) -> bytes:
+        """The digest that the result of ``execution`` is kept under."""
+        program, tests = execution
+        content = [program, tests.entry_point, tests.code, tests.context, tests.names]
+        digest = hashlib.sha256(self._about)
+        # A model may write what is no UTF-8.
+        digest.update(json.dumps(content).encode())
+        return digest.digest()
+
+    def find(self, keys: Iterable[bytes]) -> dict[bytes, Result]:
+        """The results that are known."""
+        wanted = list(keys)
+        found = {}
+        for start in range(0, len(wanted), AT_A_TIME):
+            part = wanted[start : start + AT_A_TIME]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT key, result FROM results WHERE key IN ({marks})"
+            for key, result in self._database.execute(query, part):
+                found[key] = Result.from_message(json.loads(result))
+        return found
+
+    def keep(self, results: Mapping[bytes, Result]) -> None:
+        """Add results; what another job holds the file for too long is not kept."""
+        rows = [
+            (key, json.dumps(asdict(result)))
+            for key, result in results.items()
+            if result.outcome is not Outcome.TIMEOUT
+        ]
+        with contextlib.suppress(sqlite3.OperationalError), self._database:
+            self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?)", rows)
