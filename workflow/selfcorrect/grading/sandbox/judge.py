@@ -22,6 +22,7 @@ from selfcorrect.grading.sandbox.wire import Decoder, Encoder, WireError
 
 FILE_NAME = "<tests>"
 LONGEST_REASON = 300  # characters
+LONGEST = 24 * 3600  # seconds of CPU time
 
 
 class Verdict(BaseException):
@@ -298,7 +299,7 @@ def report(result: Result, candidate: int, limits: Limits, ended: str | None) ->
         outcome, reason = _end(status, cpu, limits, ended)
     return {
         "outcome": outcome.value,
-        "reason": reason[:LONGEST_REASON],
+        "reason": "".join(c if c.isprintable() else "�" for c in reason[:LONGEST_REASON]),
         "cpu_seconds": round(cpu, 4),
         "peak_memory": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
     }
@@ -325,10 +326,10 @@ def serve(stream: int, channel: int, candidate: int) -> NoReturn:
     task = json.loads(_read(stream, int.from_bytes(_read(stream, 4), "big")))
     limits = Limits(**task.pop("limits"))
     # Tests that hang in one long operation are beyond the alarm, but not beyond this.
-    spare = int(limits.wall_seconds) + 5
-    resource.setrlimit(resource.RLIMIT_CPU, (spare, spare))
+    longest = min(LONGEST, int(limits.wall_seconds) + 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (longest, longest))
     signal.signal(signal.SIGALRM, _alarm)
-    signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1)
+    signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1, 1)  # in case tests catch it
     asked = Channel(channel, limits)
     try:
         result = test(asked, task)

@@ -5,7 +5,8 @@ each layer is for:
 
 * *namespaces*: no network, no other process to see or signal, and a root that holds the Python
   library, a few devices and one scratch folder;
-* *landlock*: of the files that are left, the library may be read and the scratch folder written;
+* *landlock*: of the files that are left, the library may be read and the scratch folder written,
+  which is only there with namespaces, since nothing else bounds how much is written;
 * *seccomp*: no sockets, processes, signals to others, mounts, or anything else out of the ordinary;
 * *limits*: CPU time, memory, file size, open files and core dumps.
 
@@ -89,14 +90,18 @@ def mapped_memory() -> int:
         return 256 * MIB
 
 
-def limit(cpu_seconds: int, memory: int, file_size: int) -> None:
+def limit(cpu_seconds: int, memory: int, file_size: int, threads: int | None = None) -> None:
     """Bound this process for good.
 
     Args:
         cpu_seconds: after which it is killed (SIGXCPU, a second later SIGKILL).
         memory: bytes of address space.
         file_size: bytes that a file may grow to (SIGXFSZ).
+        threads: of this user in these namespaces; does not bind root, whose threads are bounded by
+            the memory that their stacks take.
     """
+    if threads is not None:
+        resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
     with contextlib.suppress(ValueError, OSError):  # macOS refuses
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
@@ -116,8 +121,13 @@ _RIGHTS_OF_VERSION = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _NET_RIGHTS, _SCOPES = 0b11, 0b11
 
 
-def landlock(readable: Iterable[Path], writable: Path) -> int:
+def landlock(readable: Iterable[Path], writable: Path | None = None, signals: bool = False) -> int:
     """A ruleset that confines files to ``readable`` (for reading) and ``writable``; its descriptor.
+
+    Args:
+        readable: files and folders.
+        writable: a folder.
+        signals: may processes outside be sent any.
 
     Raises:
         LayerMissing: the kernel has no Landlock.
@@ -127,7 +137,10 @@ def landlock(readable: Iterable[Path], writable: Path) -> int:
     )
     rights = (1 << _RIGHTS_OF_VERSION.get(version, 16)) - 1
     attributes = struct.pack(
-        "QQQ", rights, _NET_RIGHTS if version >= 4 else 0, _SCOPES if version >= 6 else 0
+        "QQQ",
+        rights,
+        _NET_RIGHTS if version >= 4 else 0,
+        _SCOPES if version >= 6 and not signals else 0,
     )
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     ruleset = _syscall(
@@ -137,7 +150,8 @@ def landlock(readable: Iterable[Path], writable: Path) -> int:
     write = _WRITE_FILE | _READ_FILE | _READ_DIR | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR
     write |= _MAKE_REG | _MAKE_SYM | _REFER | _TRUNCATE
     grants = [(path, _READ_FILE | _READ_DIR) for path in readable]
-    grants += [(Path("/dev/null"), _READ_FILE | _WRITE_FILE), (writable, write)]
+    grants += [(Path("/dev/null"), _READ_FILE | _WRITE_FILE)]
+    grants += [] if writable is None else [(writable, write)]
     for path, granted in grants:
         if path.exists():
             if not path.is_dir():
@@ -296,6 +310,7 @@ _KEPT = {os.ST_NOSUID: 2, os.ST_RDONLY: 1} | {
                        ("ST_NODIRATIME", 2048), ("ST_RELATIME", 1 << 21))
     if hasattr(os, name)
 }  # fmt: skip
+FILES = 1024  # at most, in the scratch folder
 DEVICES = (Path("/dev/null"), Path("/dev/urandom"))
 
 
@@ -335,7 +350,9 @@ def enter_namespaces(root: Path, readable: Sequence[Path], scratch: Path, size: 
             _show(path, root)
     inner = root / scratch.relative_to("/")
     inner.mkdir(parents=True)
-    mount("tmpfs", inner, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size},mode=700")
+    mount(
+        "tmpfs", inner, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size},nr_inodes={FILES},mode=700"
+    )
     old = root / "old"
     old.mkdir()
     _syscall("pivot_root", _SYS_PIVOT_ROOT.get(platform.machine()), bytes(root), bytes(old))

@@ -1,6 +1,5 @@
 """Running programs: workers that are isolated, counted and restarted, behind one call."""
 
-import contextlib
 import json
 import queue
 import shutil
@@ -70,7 +69,10 @@ class Sandbox:
 
         Raises:
             SandboxProblem: a required layer is missing and ``allow_unsafe`` is not set.
+            ValueError: ``without`` names no layer.
         """
+        if unknown := set(without) - set(layers.NAMES):
+            raise ValueError(f"no such layers: {sorted(unknown)}; there are {layers.NAMES}")
         self.limits = limits or Limits()
         self.protection = protection(frozenset(without))
         if not self.protection.safe and not allow_unsafe:
@@ -272,8 +274,10 @@ class _Worker:
         if not hello["ready"]:
             self.stop()
             raise SandboxProblem(hello["why"])
-        with contextlib.suppress(AttributeError):
-            self._process.stderr.close()  # type: ignore[union-attr]
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        if "namespaces" in self._layers:  # it has a scratch folder of its own by now
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _receive(self) -> Any:
         assert self._stream is not None

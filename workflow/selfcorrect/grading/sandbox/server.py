@@ -38,6 +38,7 @@ LIBRARIES = (
 )  # fmt: skip
 
 JUDGE_MEMORY = 2**30
+THREADS = 64
 ANY_PID = b"\xfe\xca\xfe\x7f"  # in a filter that is built once, where a process's own pid goes
 
 
@@ -74,8 +75,12 @@ class Server:
         self.mapped = layers.mapped_memory()
         if "namespaces" in wanted:
             layers.enter_namespaces(root, LIBRARIES, scratch, size=64 * layers.MIB)
-        self.ruleset = layers.landlock(LIBRARIES, scratch) if "landlock" in wanted else None
-        if "namespaces" in wanted:
+        self.alone = "namespaces" in wanted
+        self.ruleset = self.judge_ruleset = None
+        if "landlock" in wanted:
+            self.ruleset = layers.landlock(LIBRARIES, scratch if self.alone else None)
+            self.judge_ruleset = layers.landlock(LIBRARIES, signals=True)
+        if self.alone:
             layers.drop_capabilities()
         if "seccomp" in wanted:
             layers.enter_seccomp(layers.server_filter())
@@ -98,6 +103,10 @@ class Server:
             if status or any(self.scratch.iterdir()):
                 break
             os.write(self.stream, b".")
+        if not self.alone:  # whoever asked may be gone, and the folder is on a real disk
+            empty(self.scratch.parent)
+            with contextlib.suppress(OSError):
+                self.scratch.parent.rmdir()
         os._exit(0)
 
     def _judge(self) -> NoReturn:
@@ -111,7 +120,9 @@ class Server:
             finally:
                 os._exit(70)
         theirs.close()
-        layers.limit(3600, self.mapped + JUDGE_MEMORY, 1)
+        layers.limit(judge.LONGEST, self.mapped + JUDGE_MEMORY, 1)
+        if self.judge_ruleset is not None and not self.alone:
+            layers.enter_landlock(self.judge_ruleset)
         judge.serve(self.stream, ours.fileno(), candidate)
 
     def _candidate(self, channel: int) -> NoReturn:
@@ -134,7 +145,8 @@ class Server:
         stream = Stream(3)
         start = stream.receive()
         cpu_seconds, memory, output_size = start["limits"]
-        layers.limit(cpu_seconds, self.mapped + memory, output_size)
+        threads = THREADS if self.alone else None
+        layers.limit(cpu_seconds, self.mapped + memory, output_size, threads)
         if self.ruleset is not None:
             layers.drop_capabilities()
             layers.enter_landlock(4)

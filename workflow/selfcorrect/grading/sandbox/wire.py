@@ -144,7 +144,7 @@ class Decoder:
             return self._value(node)
         except WireError:
             raise
-        except (TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
             raise WireError(f"{type(error).__name__}: {error}") from error
 
     def _value(self, node: Any) -> Any:
