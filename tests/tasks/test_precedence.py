@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from selfcorrect import seeds
 from selfcorrect.lm.tokenizer import UNKNOWN, word_level_tokenizer
-from selfcorrect.spec_precedence import PrecedenceCorpus, PrecedenceProblems, problems_with
+from selfcorrect.spec.precedence import PrecedenceCorpus, PrecedenceProblems, problems_with
 from selfcorrect.tasks import precedence
 from selfcorrect.tasks.precedence import Precedence
 from selfcorrect.validation import ConfigError, parse
@@ -25,7 +25,10 @@ DATA = {
     "test": 500,
     "repair": 200,
     "sandbox": {
-        "cpu_seconds": 2, "wall_seconds": 20.0, "memory_mb": 128, "output_mb": 1,
+        "cpu_seconds": 2,
+        "wall_seconds": 20.0,
+        "memory_mb": 128,
+        "output_mb": 1,
         "allow_unsafe": False,
     },
 }

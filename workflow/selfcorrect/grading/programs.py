@@ -10,7 +10,7 @@ from selfcorrect.grading.executions import Execution, Executions
 from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
 from selfcorrect.grading.sandbox.pool import Sandbox
 from selfcorrect.records import Grade, Problem, Submission, Verdict
-from selfcorrect.spec_sandbox import SandboxLimits
+from selfcorrect.spec.sandbox import SandboxLimits
 
 VERSION = "programs/1"
 

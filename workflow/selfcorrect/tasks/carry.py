@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from selfcorrect import prompts, seeds
 from selfcorrect.grading import digits
 from selfcorrect.records import Grade, Problem, Submission
-from selfcorrect.spec import CarryCorpus, CarryProblems, Revisions
+from selfcorrect.spec.carry import CarryCorpus, CarryProblems, Revisions
 from selfcorrect.tasks.task import Document, Split
 
 Digits = NDArray[np.int64]

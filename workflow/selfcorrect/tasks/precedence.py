@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from selfcorrect import prompts, seeds
 from selfcorrect.grading.programs import ProgramGrader, Workplace
 from selfcorrect.records import Grade, Problem, ProgramTests, Submission
-from selfcorrect.spec_precedence import (
+from selfcorrect.spec.precedence import (
     FACTORS,
     SUMMANDS,
     PrecedenceCorpus,

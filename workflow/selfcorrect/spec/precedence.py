@@ -5,40 +5,22 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from selfcorrect.spec_sandbox import SandboxLimits
+from selfcorrect.spec.kinds import Count, Mixture, Share, sums_to_one
+from selfcorrect.spec.sandbox import SandboxLimits
 from selfcorrect.validation import KeyFaultError, Strict
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
 
 SUMMANDS = range(1, 10)  # what a problem adds or subtracts
 FACTORS = range(2, 10)  # what it multiplies by; a pair of parentheses before * 1 changes nothing
 
 
-def _sums_to_one(shares: tuple[float, ...]) -> tuple[float, ...]:
-    total = sum(shares)
-    if abs(total - 1) > 1e-6:
-        raise ValueError(f"these shares must sum to 1, not {total:g}")
-    return shares
-
-
-class _Mixture(Strict):
-    """Shares that sum to 1."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _sums_to_one(tuple(self.model_dump().values()))
-        return self
-
-
-class FirstPrograms(_Mixture):
+class FirstPrograms(Mixture):
     """Who writes the first attempts of the corpus; shares that sum to 1."""
 
     hasty: Share = Field(description="the hasty solver: no parentheses")
     repaired: Share = Field(description="the hasty solver followed by one repair step")
 
 
-class ProgramRevisions(_Mixture):
+class ProgramRevisions(Mixture):
     """Who writes a revision of an attempt; shares that sum to 1."""
 
     copied: Share = Field(description="copies the attempt")
@@ -90,7 +72,7 @@ class PrecedenceProblems(Strict):
         description="numbers of operations; a problem's is drawn among those that have room for "
         "its pairs of parentheses",
     )
-    pairs: Annotated[tuple[Share, ...], AfterValidator(_sums_to_one)] = Field(
+    pairs: Annotated[tuple[Share, ...], AfterValidator(sums_to_one)] = Field(
         min_length=1,
         description="shares of problems that need 0, 1, 2 ... pairs of parentheses; they sum to 1",
     )

@@ -1,12 +1,9 @@
 """The config section of a task whose answers are programs: what a program may use."""
 
-from typing import Annotated
-
 from pydantic import Field
 
+from selfcorrect.spec.kinds import Count
 from selfcorrect.validation import Strict
-
-Count = Annotated[int, Field(ge=1)]
 
 
 class SandboxLimits(Strict):

@@ -1,0 +1,114 @@
+"""The config as frozen, typed objects; unknown keys and impossible values are refused by name.
+
+This package is the one description of the config: ``workflow/schemas/config.schema.json`` and
+``docs/config.md`` are generated from it (``python -m selfcorrect.reference``), and a test keeps
+them equal.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from selfcorrect.spec.carry import CarryCorpus, CarryProblems
+from selfcorrect.spec.kinds import Count, Name
+from selfcorrect.spec.methods import Method, RLOverrides, SFTOverrides
+from selfcorrect.spec.precedence import PrecedenceCorpus, PrecedenceProblems
+from selfcorrect.spec.training import (
+    RL,
+    SFT,
+    Evaluation,
+    Generation,
+    Model,
+    Pretraining,
+    Sampling,
+    TinyModel,
+)
+from selfcorrect.validation import KeyFaultError, Strict
+
+__all__ = [
+    "RL", "SFT", "CarryCorpus", "CarryProblems", "Config", "Corpus", "Count", "Evaluation",
+    "Generation", "Method", "Model", "PrecedenceCorpus", "PrecedenceProblems", "Pretraining",
+    "Problems", "RLOverrides", "SFTOverrides", "Sampling", "Task", "TinyModel",
+]  # fmt: skip
+
+Problems = Annotated[CarryProblems | PrecedenceProblems, Field(discriminator="kind")]
+Corpus = Annotated[CarryCorpus | PrecedenceCorpus, Field(discriminator="kind")]
+
+
+class Task(Strict):
+    """Everything about one task: problems, base model, and the settings methods start from."""
+
+    data: Problems = Field(description="the task and its problems")
+    corpus: Corpus | None = Field(
+        description="what the tiny base model is pretrained on; null where `model.path` is given"
+    )
+    model: Model = Field(description="the base model")
+    generation: Generation = Field(description="limits of sampling")
+    sampling: Sampling = Field(description="traces for SFT and for offline first attempts")
+    sft: SFT = Field(description="fine-tuning; a method may override each key")
+    rl: RL = Field(description="reinforcement learning; a method may override each key")
+    evaluation: Evaluation = Field(description="evaluation")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.corpus is None and self.model.path is None:
+            raise KeyFaultError("corpus", "needed to pretrain a base model; or give `model.path`")
+        if self.corpus is not None and self.corpus.kind != self.data.kind:
+            raise KeyFaultError(
+                "corpus.kind", f"{self.corpus.kind!r}, but the data is of kind {self.data.kind!r}"
+            )
+        there = getattr(self.data, self.evaluation.split)
+        if self.evaluation.problems > there:
+            raise KeyFaultError(
+                "evaluation.problems",
+                f"{self.evaluation.problems} asked of {there} {self.evaluation.split} problems",
+            )
+        if self.sampling.problems > self.data.train:
+            raise KeyFaultError(
+                "sampling.problems",
+                f"{self.sampling.problems} asked of {self.data.train} train problems",
+            )
+        return self
+
+
+class Run(Strict):
+    """What of the config below is run."""
+
+    tasks: tuple[Name, ...] = Field(min_length=1, description="tasks to run, keys of `tasks`")
+    methods: Literal["all"] | tuple[Name, ...] = Field(
+        description="'all', or the methods to run, keys of `methods`"
+    )
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        min_length=1, description="run seeds; each trains its own base model and every method"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for key, entries in {
+            "tasks": self.tasks,
+            "methods": self.methods,
+            "seeds": self.seeds,
+        }.items():
+            if entries != "all" and len(set(entries)) < len(entries):
+                raise KeyFaultError(key, f"{list(entries)} names one twice")
+        return self
+
+
+class Compute(Strict):
+    """How the work is spread; results depend on the thread counts in their last bits."""
+
+    pretraining_threads: Count = Field(description="threads of the pretraining job")
+    tensorboard: bool = Field(description="also write training curves for TensorBoard")
+    sandbox_workers: Count = Field(
+        description="programs that a job executes at a time, where answers are programs"
+    )
+
+
+class Config(Strict):
+    """The whole config."""
+
+    results: str = Field(min_length=1, description="folder of all results")
+    run: Run = Field(description="what is run")
+    compute: Compute = Field(description="how the work is spread")
+    tasks: dict[Name, Task] = Field(description="the tasks")
+    methods: dict[Name, Method] = Field(description="the methods")

@@ -1,0 +1,85 @@
+"""The config sections of the `carry` testbed (`selfcorrect.tasks.carry`)."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from selfcorrect.spec.kinds import Count, Mixture, Share
+from selfcorrect.validation import KeyFaultError, Strict
+
+
+class FirstAttempts(Mixture):
+    """Who writes the first attempts of the corpus; shares that sum to 1."""
+
+    hasty: Share = Field(description="the hasty solver: a carry is lost at a nine-column")
+    repaired: Share = Field(description="the hasty solver followed by one repair step")
+
+
+class Revisions(Mixture):
+    """Who writes a revision of an attempt; shares that sum to 1."""
+
+    copied: Share = Field(description="copies the attempt")
+    repair: Share = Field(description="propagates written carries one column further")
+    over_eager: Share = Field(
+        description="a repair step that also lets the leading nine-column always pass a carry"
+    )
+    careless: Share = Field(
+        description="copies the attempt, but drops the carry into the tens on some problems"
+    )
+
+
+class CarryCorpus(Strict):
+    """The documents that the `carry` base model is pretrained on."""
+
+    kind: Literal["carry"] = Field(description="the task that these documents are for")
+    single: Share = Field(description="share of documents with one attempt")
+    longer: Share = Field(
+        description="share of the other documents that go on to `max_attempts` attempts"
+    )
+    max_attempts: int = Field(ge=3, le=8, description="attempts in such a longer document")
+    refined: Share = Field(
+        description="share of the documents with revisions that use the refinement instruction"
+    )
+    slip: Share = Field(description="share of first attempts, where a revision follows, "
+                        "that have one wrong digit")  # fmt: skip
+    careless_from: int = Field(
+        ge=0,
+        le=9,
+        description="the careless reviser errs where the first number's last digit is this or more",
+    )
+    first: FirstAttempts = Field(description="mixture of first attempts")
+    revise: Revisions = Field(description="mixture of revisions after the correction instruction")
+    refine: Revisions = Field(description="mixture of revisions after the refinement instruction")
+
+
+class CarryProblems(Strict):
+    """Long addition with carry cascades: the embedded twin of the paper's MATH experiments."""
+
+    kind: Literal["carry"] = Field(description="which task of `selfcorrect.tasks` this is")
+    seed: int = Field(ge=0, description="draws the problems; the same for every run seed")
+    width: int = Field(ge=2, le=12, description="digits that every number is padded to")
+    levels: tuple[Count, ...] = Field(
+        min_length=1, description="numbers of digits; a problem's level is drawn among them"
+    )
+    nine_probability: Share = Field(
+        description="chance that a column's digits are made to sum to nine, so that carries cascade"
+    )
+    train: Count = Field(description="training problems")
+    validation: Count = Field(description="validation problems: for tuning, never reported")
+    test: Count = Field(description="test problems: what the tables report")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for level in self.levels:
+            if level > self.width:
+                why = f"level {level} does not fit the width of {self.width} digits"
+                raise KeyFaultError("levels", why)
+        wanted = self.train + self.validation + self.test
+        there = sum(81 * 100 ** (level - 1) for level in set(self.levels))
+        if wanted > there // 4:
+            raise KeyFaultError(
+                "train",
+                f"with validation and test {wanted} problems are too many for the {there} that "
+                f"levels {list(self.levels)} have; use fewer problems or a higher level",
+            )
+        return self

@@ -1,0 +1,160 @@
+"""The config sections about models: making, sampling, training and evaluating them."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from selfcorrect.spec.kinds import Count, Name, Share
+from selfcorrect.validation import KeyFaultError, Strict
+
+
+class TinyModel(Strict):
+    """A Llama-class model made from scratch."""
+
+    hidden_size: Count = Field(description="width of the residual stream")
+    intermediate_size: Count = Field(description="width of the feed-forward layers")
+    layers: Count = Field(description="number of layers")
+    heads: Count = Field(description="number of attention heads")
+    max_positions: Count = Field(description="longest sequence, in tokens")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.hidden_size % (2 * self.heads):
+            why = f"{self.hidden_size} is not a multiple of 2 x heads ({self.heads})"
+            raise KeyFaultError("hidden_size", why)
+        return self
+
+
+class Pretraining(Strict):
+    """How the tiny base model is pretrained: AdamW, warm-up, then cosine decay to a tenth."""
+
+    steps: Count = Field(description="optimiser steps")
+    batch_size: Count = Field(description="documents per step")
+    learning_rate: float = Field(gt=0, description="peak learning rate")
+    warmup: Share = Field(description="share of the steps that the learning rate rises for")
+    weight_decay: float = Field(ge=0, description="AdamW's weight decay")
+    checkpoint_every: Count = Field(description="steps between checkpoints to resume from")
+
+
+class Model(Strict):
+    """The base model: an existing checkpoint, or a tiny one pretrained by the workflow."""
+
+    path: str | None = Field(
+        description="Hugging Face name or local folder of the base model; null: pretrain `tiny`"
+    )
+    tiny: TinyModel = Field(description="the model that is pretrained where `path` is null")
+    pretraining: Pretraining = Field(description="how the tiny model is pretrained")
+
+
+class Generation(Strict):
+    """Limits of sampling that every use of a model shares."""
+
+    max_new_tokens: Count = Field(
+        description="tokens an attempt may have, EOS included; a longer attempt is truncated"
+    )
+    batch_size: Count = Field(description="conversations sampled at a time outside RL")
+
+
+class Sampling(Strict):
+    """Traces sampled from a model for the SFT baselines and for offline first attempts."""
+
+    problems: Count = Field(description="training problems sampled from")
+    samples_per_problem: Count = Field(description="two-turn traces per problem")
+    temperature: float = Field(gt=0, description="sampling temperature")
+
+
+class SFT(Strict):
+    """Supervised fine-tuning with TRL's SFTTrainer: AdamW, linear decay."""
+
+    learning_rate: float = Field(gt=0, description="peak learning rate")
+    epochs: Count = Field(description="passes over the selected traces")
+    batch_size: Count = Field(description="traces per optimiser step")
+    supervise: Literal["last", "all"] = Field(
+        description="loss on the last attempt only, or on every attempt of a trace"
+    )
+    max_traces: Count = Field(description="traces kept at most, drawn at random (per round)")
+
+
+class AdaptiveBeta2(Strict):
+    """§5.3: β2 follows the ratio of the second attempt's objective to the first attempt's KL."""
+
+    rate: float = Field(
+        ge=0, description="how fast β2 moves towards balance, log units a step; 0 keeps it fixed"
+    )
+    max_factor: float = Field(
+        ge=1, description="β2 stays within this factor of its starting value, up and down"
+    )
+
+
+class RL(Strict):
+    """The multi-turn policy gradient (Eqs. 3 and 4)."""
+
+    learning_rate: float = Field(gt=0, description="Adam's learning rate, constant")
+    steps: Count = Field(description="policy updates' batches")
+    prompts_per_batch: Count = Field(description="problems per batch")
+    samples_per_prompt: Count = Field(description="traces per problem in a batch")
+    updates_per_batch: Count = Field(
+        description="optimiser steps per batch; 1 is on-policy, more are clipped as in PPO"
+    )
+    clip_ratio: float = Field(
+        gt=0, description="clipping of the importance ratio where updates_per_batch > 1"
+    )
+    temperature: float = Field(gt=0, description="sampling temperature, also of the log-probs")
+    turns: Count = Field(description="attempts per trace in training")
+    rewarded: Literal["last", "all"] = Field(
+        description="reward the last attempt (Stage I, Eq. 3) or every attempt (Stage II, Eq. 4)"
+    )
+    alpha: float = Field(
+        ge=0, description="α: attempt i > 1 earns the bonus α(r_i - r_{i-1}) on its own reward"
+    )
+    beta1: float = Field(ge=0, description="β1: KL coefficient of every attempt")
+    beta2: float = Field(ge=0, description="β2: KL coefficient added on the first attempt")
+    gamma: Share = Field(description="γ: credit of later attempts' rewards to earlier attempts")
+    kl: Literal["exact", "k3"] = Field(
+        description="KL per token: exact over the vocabulary, or the k3 estimate from the sample"
+    )
+    baseline: Literal["leave_one_out", "batch_mean", "none"] = Field(
+        description="per turn: mean of the prompt's other traces, of the batch's others, or none"
+    )
+    offline_first_attempts: Share = Field(
+        description="share of a batch's problems whose first attempt is the base model's (§5.3)"
+    )
+    adaptive_beta2: AdaptiveBeta2 = Field(description="§5.3's adaptive β2")
+    max_grad_norm: float = Field(gt=0, description="gradient norm is clipped at this")
+    keep: Literal["best", "last"] = Field(
+        description="keep the weights of the highest training reward, or the last ones"
+    )
+    checkpoint_every: Count = Field(
+        description="steps between checkpoints, and the window over which `best` averages"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        traces = self.prompts_per_batch * self.samples_per_prompt
+        if self.baseline == "leave_one_out" and self.samples_per_prompt < 2:
+            raise KeyFaultError("samples_per_prompt", "a leave-one-out baseline needs 2 or more")
+        if self.baseline == "batch_mean" and traces < 2:
+            raise KeyFaultError(
+                "prompts_per_batch", "a batch-mean baseline needs 2 or more traces in a batch"
+            )
+        if self.offline_first_attempts > 0 and self.turns < 2:
+            raise KeyFaultError("offline_first_attempts", "needs 2 or more turns")
+        return self
+
+
+class Evaluation(Strict):
+    """How every model is evaluated."""
+
+    split: Literal["validation", "test"] = Field(description="which problems")
+    problems: Count = Field(description="how many of them, from the first")
+    samples: int = Field(ge=0, description="sampled traces per problem beside the greedy one")
+    temperature: float = Field(gt=0, description="temperature of the sampled traces")
+    turns: int = Field(ge=2, description="attempts of every method")
+    many_turns: int = Field(ge=2, description="attempts of the methods in `many_turns_for`, greedy")
+    many_turns_for: tuple[Name, ...] = Field(description="methods that are given `many_turns`")
+    repairs: int = Field(
+        ge=0, description="wrong attempts by another writer that are repaired (the paper's MBPP-R)"
+    )
+    window: Count = Field(
+        description="earlier attempts a model sees; older ones are dropped from the conversation"
+    )
