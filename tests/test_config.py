@@ -76,6 +76,7 @@ def test_a_variant_that_trains_otherwise_leaves_the_inherited_training():
 # --- faulty configs ---------------------------------------------------------------------------
 
 TASK = "tasks.carry"
+CODE = "tasks.precedence"
 
 FAULTS = {
     "unknown section": ({"rnu": {}}, "rnu: unknown key; did you mean `run`?"),
@@ -154,6 +155,21 @@ FAULTS = {
         {f"{TASK}.evaluation.many_turns_for": ["scor"]},
         f"{TASK}.evaluation.many_turns_for: there is no `scor`; did you mean `score`?",
     ),
+    "unknown key of one kind of task": (
+        {f"{CODE}.data.widht": 6},
+        f"{CODE}.data.widht: unknown key; known here: kind, seed, operations",
+    ),
+    "wrong value of one kind of task": (
+        {f"{CODE}.data.operations": [1]},
+        f"{CODE}.data.operations.0: Input should be greater than or equal to 2",
+    ),
+    "unknown kind of task": ({f"{CODE}.data.kind": "precedent"}, f"{CODE}.data: "),
+    "another task's corpus": (
+        {f"{CODE}.corpus": get(DEFAULT, f"{TASK}.corpus")},
+        f"{CODE}.corpus.kind: 'carry', but the data is of kind 'precedence'",
+    ),
+    "neither a corpus nor a model": ({f"{CODE}.corpus": None}, f"{CODE}.corpus: needed"),
+    "share of no steps": ({"methods.stage1.rl.share": 0}, "methods.stage1.rl.share: "),
     "name that cannot be a folder": ({"methods.My method": {"label": "M"}}, "methods.My method: "),
     "both sft and rl": ({"methods.star_d.rl": {}}, "methods.star_d.rl: "),
     "no base": ({"methods": {}}, "methods.base: missing"),
@@ -214,30 +230,35 @@ def test_an_override_that_does_not_fit_the_task_is_refused_by_the_plan():
 STEERING = {
     "results": "where the Snakefile puts every file",
     "compute.tensorboard": "whether training also writes curves for TensorBoard",
-    f"{TASK}.model.path": "which model folder the rules take as input instead of pretraining one",
-    f"{TASK}.data.kind": "which task it is; there is only one so far, so no other value is valid",
-}
+    "compute.sandbox_workers": "how many programs a grading job executes at a time",
+    **{f"{task}.model.path": "which model folder the rules take as input instead of pretraining one"
+       for task in (TASK, CODE)},
+    **{f"{task}.{section}.kind": "which task it is; another one has other keys"
+       for task in (TASK, CODE) for section in ("data", "corpus")},
+}  # fmt: skip
 
 # Changes that a key needs beside its own, or that are particular to it.
 SPECIAL: dict[str, Raw] = {
     "results": {"results": "elsewhere"},
-    "run.tasks": {"run.tasks": ["carry", "carry_2"], "tasks.carry_2": get(DEFAULT, TASK)},
+    "run.tasks": {"run.tasks": ["carry"]},
     "run.methods": {"run.methods": ["score"]},
     "run.seeds": {"run.seeds": [0, 1]},
-    f"{TASK}.model.path": {f"{TASK}.model.path": "some/folder"},
-    f"{TASK}.rl.offline_first_attempts": {
-        f"{TASK}.rl.offline_first_attempts": 0.5,
+    f"{CODE}.data.pairs": {f"{CODE}.data.pairs": [0.5, 0.3, 0.2]},
+    **{f"{task}.model.path": {f"{task}.model.path": "some/folder"} for task in (TASK, CODE)},
+    **{f"{task}.rl.offline_first_attempts": {
+        f"{task}.rl.offline_first_attempts": 0.5,
         "methods.single_turn_rl.rl.offline_first_attempts": 0.0,  # one turn has no use for them
-    },
-    f"{TASK}.evaluation.split": {
-        f"{TASK}.evaluation.split": "validation",
-        f"{TASK}.evaluation.problems": 10,
-    },
-}
+    } for task in (TASK, CODE)},
+    **{f"{task}.evaluation.split": {
+        f"{task}.evaluation.split": "validation",
+        f"{task}.evaluation.problems": 10,
+    } for task in (TASK, CODE)},
+}  # fmt: skip
 
 # Other values of keys that are no numbers, by the last part of their path.
 CHOICES: dict[str, list[Any]] = {
     "levels": [[6]],
+    "operations": [[5, 6]],
     "supervise": ["last", "all"],
     "rewarded": ["last", "all"],
     "kl": ["k3", "exact"],
@@ -283,7 +304,9 @@ def _candidates(path: str, value: Any) -> Iterator[Raw]:
         yield from ({path: other} for other in CHOICES[key] if other != value)
     elif isinstance(value, bool):
         yield {path: not value}
-    elif section.startswith(f"{TASK}.corpus."):  # a mixture: what one share gains another loses
+    elif section.startswith(
+        (f"{TASK}.corpus.", f"{CODE}.corpus.")
+    ):  # a mixture: what one share gains another loses
         other = next(name for name in get(DEFAULT, section) if name != key)
         yield {path: value - 0.01, f"{section}.{other}": get(DEFAULT, section)[other] + 0.01}
     elif isinstance(value, int | float):
@@ -323,9 +346,16 @@ def test_a_steering_key_changes_no_job(path):
 
 def test_the_keys_of_every_section_are_in_the_default_config():
     """So that walking the default config walks every key; methods give only what they need."""
-    described = {key.path.replace("<task>", "carry") for key in reference.keys(DEFAULT)}
-    described = {path for path in described if not path.startswith("methods.")}
-    assert described == {path for path in leaves(DEFAULT) if not path.startswith("methods.")}
+    described = {key.path for key in reference.keys(DEFAULT)}
+    shown = set()
+    for path in leaves(DEFAULT):
+        top, *rest = path.split(".")
+        if top == "tasks":
+            kind, section, *keys = rest
+            of = f"{section}[{kind}]" if section in ("data", "corpus") else section
+            path = ".".join(["tasks.<task>", of, *keys])
+        shown.add(path)
+    assert {path for path in described ^ shown if not path.startswith("methods.")} == set()
 
 
 @pytest.mark.parametrize("kind", [spec.RL, spec.SFT])

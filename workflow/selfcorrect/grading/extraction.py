@@ -1,12 +1,12 @@
 """The program in a model's completion.
 
-A completion is tried in the shapes that models write: a program alone; one between ``[BEGIN]`` and
-``[DONE]``, in Markdown fences, or amid prose; the transcript of an interactive session; and, where
-the model was shown the start of a program, the rest of it. What fits first is the program: it must
-compile and bind the entry point. Programs are only ever compiled here, never run.
+A completion is read in the shapes that models write: a program alone; one between ``[BEGIN]`` and
+``[DONE]``, in a Markdown fence, or amid prose; the transcript of an interactive session; and, where
+the model was shown the start of a program, the rest of it. The first reading that compiles and
+binds the entry point is the program. Programs are only compiled here, never run.
 
-Work is linear in the length of a completion: nothing is tried more than a fixed number of times,
-and no pattern here can match a text in more than one way.
+The time is linear in the length of a completion: there are a fixed number of readings, and no
+pattern here can match a text in many ways.
 """
 
 import ast
@@ -14,6 +14,9 @@ import re
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator
+from itertools import islice
+
+MOST_PIECES = 32
 
 # With what a fence says about its language, as far as that is Python.
 _FENCE = re.compile(r"```+[ \t]*(?:py\w*)?", re.IGNORECASE)
@@ -22,40 +25,42 @@ _SESSION = re.compile(r"^(?:>>>|\.\.\.)(?: (.*))?$", re.MULTILINE)
 # A line at the margin that goes on with the statement above it.
 _GOES_ON = re.compile(r"[ \t#)\]}]|(?:elif|else|except|finally)\b|$")
 _QUOTES = re.compile(r'"""|\'\'\'')
-_MARGIN = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def extract(completion: str, entry_point: str, prompt: str = "") -> str | None:
     """The program that ``completion`` gives for a function called ``entry_point``.
 
-    What ends with ``[DONE]`` is the answer; what follows it is read only if that is no program. Of
-    several fenced blocks the last that binds the entry point counts: models first repeat what they
-    correct. Examples of use, assertions and the like are part of a program and stay in it.
+    ``[DONE]`` ends the answer; what follows is read only if nothing before it is a program. Of
+    several fenced blocks that bind the entry point the last counts, since a model first quotes
+    what it corrects. Examples of use, assertions and the like are part of a program.
 
-    ``prompt`` is the start of a program, up to the docstring of the entry point, if the model was
-    shown one. A completion that goes on with it is put behind it, whatever has become of its
-    indentation; one that defines the function itself gets what stands above the function there.
+    ``prompt`` is the start of a program, to the end of the entry point's docstring, if the model
+    was shown one. A completion that goes on with it is put below it, whatever became of its
+    indentation. One that defines the function itself is put below what stands above the function
+    in ``prompt``, so that the program is whole in either case.
 
-    Never raises. A program that does not compile or lacks the entry point is returned as it is, so
-    that running it says what is wrong, where a fence or a ``def`` shows that one was meant; None
-    means that there is none.
+    Never raises. None means that there is no program. Where a ``def`` shows that one was meant, it
+    is returned although it does not compile or has no entry point: running it says what is wrong.
     """
     text = _cleaned(completion)
     above = _above(prompt, entry_point)
-    if _binds(_parsed(text), entry_point):
+    if _binds(text, entry_point):
         return _below(above, text)
-    pieces = list(_pieces(text))
+    pieces = list(islice(_pieces(text), MOST_PIECES))
     for piece in pieces:
         for reading in (piece, textwrap.dedent(piece), _session(piece)):
-            program = _statements(reading)
-            if _binds(_parsed(program), entry_point):
+            program = _without_prose(reading)
+            if _binds(program, entry_point):
                 return _below(above, program)
-    for piece in pieces if prompt else ():
+    for piece in pieces if prompt else []:
         for reading in _continuations(prompt, piece):
-            program = _statements(reading)
-            if _returns(_parsed(program), entry_point):
+            program = _without_prose(reading)
+            if _returns(program, entry_point):
                 return program
-    meant = next((piece for piece in pieces if _DEFINITION.search(piece)), None)
+    meant = next(filter(_DEFINITION.search, pieces), None)
     return meant if meant is None else _below(above, meant)
 
 
@@ -63,85 +68,90 @@ def extract(completion: str, entry_point: str, prompt: str = "") -> str | None:
 
 
 def _cleaned(text: str) -> str:
-    """Plain line ends, and no characters that no program can hold."""
-    text = text.encode("utf-8", "replace").decode()  # half of a surrogate pair cannot be written
+    """Plain line ends, and no characters that no program can have."""
+    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no character
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.replace("\0", "").removeprefix("\ufeff")
+    return text.replace("\0", "").replace("\ufeff", "")
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The parts of a completion that may be the program, the likeliest first."""
+    """The parts of a completion that may hold the program, likeliest first."""
     for answer in text.split("[DONE]"):
         before, _, after = answer.rpartition("[BEGIN]")
-        for part in filter(str.strip, (after, before)):
-            yield from reversed(_FENCE.split(part)[1::2])
-            yield part
+        for part in (after, before):
+            blocks = _FENCE.split(part)[1::2]
+            yield from filter(str.strip, [*reversed(blocks), part])
 
 
 def _session(text: str) -> str:
     """What was typed in the transcript of an interactive session."""
-    return "\n".join(line or "" for line in _SESSION.findall(text))
+    return "\n".join(_SESSION.findall(text))
 
 
 def _continuations(prompt: str, text: str) -> Iterator[str]:
-    """``text`` as the rest of ``prompt``: as it is, or with the indentation it has lost."""
-    indent = _MARGIN.findall(prompt)[-1] if prompt.strip() else ""
+    """``text`` as the rest of ``prompt``: as it is, or with the indentation that it lost."""
+    indent = _INDENT.findall(prompt)[-1]
     yield prompt + text
-    yield f"{prompt}\n{indent}{text.strip()}"  # lost on the first line
-    yield f"{prompt}\n{textwrap.indent(textwrap.dedent(text), indent)}"  # lost, or another, on all
+    yield f"{prompt}\n{textwrap.indent(textwrap.dedent(text), indent)}"  # every line lost it
+    yield f"{prompt}\n{indent}{text.strip()}"  # the first line lost it
 
 
 def _above(prompt: str, entry_point: str) -> str:
-    """What stands in ``prompt`` above the function: imports, and other functions."""
+    """What stands in ``prompt`` above the function: imports and other functions."""
     start = re.search(rf"^(?:async )?def {re.escape(entry_point)}\b", prompt, re.MULTILINE)
     return prompt[: start.start()] if start else ""
 
 
 def _below(above: str, program: str) -> str:
-    """``program`` below what it may need, unless it has it already or must come first itself."""
-    if program.startswith(above):
+    """``program`` below what it may need, unless it has that or has to come first."""
+    if program.strip().startswith(above.strip()):
         return program
-    whole = f"{above}\n{program}"
-    return program if _parsed(whole) is None and _parsed(program) is not None else whole
+    both = f"{above}\n{program}"
+    from_future = _compiles(program) and not _compiles(both)
+    return program if from_future else both
 
 
 # --- code or prose ----------------------------------------------------------------------------
 
 
-def _statements(text: str) -> str:
-    """``text`` if it is a program, else those of its statements at the margin that are code."""
-    if _parsed(text) is not None:
+def _without_prose(text: str) -> str:
+    """``text`` if it is code, else those of its statements at the margin that are."""
+    if _tree(text) is not None:
         return text
-    return "\n".join(chunk for chunk in _chunks(text) if _parsed(chunk) is not None)
+    return "\n".join(chunk for chunk in _chunks(text) if _tree(chunk) is not None)
 
 
 def _chunks(text: str) -> Iterator[str]:
-    """The statements at the margin of ``text``, or lines of prose, each with what belongs to it."""
+    """The statements at the margin of ``text``, and its lines of prose, with what goes with each.
+
+    Approximate: a list whose items stand at the margin is torn apart.
+    """
     chunk: list[str] = []
-    quote = None  # that of a string over several lines, while it is open
+    quote = None  # the mark that ends an open string
     decorated = False
     for line in text.split("\n"):
-        if chunk and quote is None and not decorated and not _GOES_ON.match(line):
+        if chunk and not (quote or decorated or _GOES_ON.match(line)):
             yield "\n".join(chunk)
             chunk = []
-        if quote is None:
-            decorated = line.startswith("@")
+        decorated = not quote and line.startswith("@")
         chunk.append(line)
         for mark in _QUOTES.findall(line):
-            quote = mark if quote is None else None if mark == quote else quote
+            if quote is None:
+                quote = mark
+            elif quote == mark:
+                quote = None
     yield "\n".join(chunk)
 
 
-def _parsed(text: str) -> ast.Module | None:
-    """The syntax tree of a program that compiles, or None.
+def _tree(text: str) -> ast.Module | None:
+    """The syntax tree of a text that is code, else None.
 
-    Prose can compile ("Done", "- loops", "Note: this"), but then it is an expression that computes
-    nothing or an annotation of nothing: no program has these at its margin.
+    Prose may parse ("Done", "- loops", "Note: this"), but then as an expression that does nothing
+    or as an annotation of nothing, which no program has at its margin.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(text, "<program>", "exec", dont_inherit=True)  # finds a stray `return` as well
             tree = ast.parse(text)
     except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
         return None
@@ -153,47 +163,57 @@ def _is_prose(statement: ast.stmt) -> bool:
         return statement.value is None
     if not isinstance(statement, ast.Expr) or isinstance(statement.value, ast.Constant):
         return False
-    does = (ast.Call, ast.Await, ast.NamedExpr)
-    return not any(isinstance(node, does) for node in ast.walk(statement))
+    does_something = (ast.Call, ast.Await, ast.NamedExpr)
+    return not any(isinstance(node, does_something) for node in ast.walk(statement))
+
+
+def _compiles(text: str) -> bool:
+    """Whether a text is a program. One that merely parses may have a ``return`` at its margin."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "<program>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def _binds(program: str, name: str) -> bool:
+    """Whether ``program`` compiles and gives ``name`` a value."""
+    tree = _tree(program) if name in program else None
+    if tree is None or not any(_bound(node) == name for node in _scope(tree.body)):
+        return False
+    return _compiles(program)
+
+
+def _returns(program: str, name: str) -> bool:
+    """Whether ``program`` compiles and its function ``name`` gives a value (not just a docstring)."""
+    tree = _tree(program)
+    values = (ast.Return, ast.Yield, ast.YieldFrom)
+    for function in tree.body if tree else []:
+        if isinstance(function, _FUNCTIONS) and function.name == name:
+            if any(isinstance(node, values) for node in _scope(function.body)):
+                return _compiles(program)
+    return False
 
 
 def _scope(statements: Iterable[ast.stmt]) -> Iterator[ast.AST]:
-    """What is in a scope, in no particular order; of functions and classes only that they are."""
+    """The nodes of one scope: the functions and classes in it, but not what is in these."""
     waiting: list[ast.AST] = list(statements)
     while waiting:
         node = waiting.pop()
         yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+        if not isinstance(node, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
             waiting.extend(ast.iter_child_nodes(node))
 
 
-def _binds(tree: ast.Module | None, name: str) -> bool:
-    """Whether running the program gives ``name`` a value."""
-    for node in _scope(tree.body if tree else ()):
-        match node:
-            case (
-                ast.FunctionDef(name=bound)
-                | ast.AsyncFunctionDef(name=bound)
-                | ast.ClassDef(name=bound)
-            ):
-                pass
-            case ast.Name(id=bound, ctx=ast.Store()):
-                pass
-            case ast.alias(name=origin, asname=given):
-                bound = given or origin
-            case _:
-                continue
-        if bound == name:
-            return True
-    return False
-
-
-def _returns(tree: ast.Module | None, name: str) -> bool:
-    """Whether the program has a function ``name`` that gives a value: a mere docstring does not."""
-    gives = (ast.Return, ast.Yield, ast.YieldFrom)
-    return any(
-        isinstance(node, gives)
-        for function in (tree.body if tree else ())
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and function.name == name
-        for node in _scope(function.body)
-    )
+def _bound(node: ast.AST) -> str | None:
+    """The name that a node gives a value."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return node.name
+        case ast.Name(ctx=ast.Store()):
+            return node.id
+        case ast.alias():
+            return node.asname or node.name
+    return None
