@@ -225,7 +225,7 @@ class Plan:
         evaluation = of.evaluation
         many = node in evaluation.many_turns_for
         return GenerateJob(
-            task=task, node=node, seed=seed, data=of.data, generation=of.generation,
+            task=task, node=node, seed=seed, data=of.test or of.data, generation=of.generation,
             split=evaluation.split, problems=evaluation.problems,
             instruction=self.config.methods[node].instruction,
             turns=evaluation.many_turns if many else evaluation.turns,
@@ -237,7 +237,8 @@ class Plan:
     def grade(self, task: str, node: str, seed: int) -> GradeJob:
         """Spec of grading ``node``'s attempts."""
         of = self.config.tasks[task]
-        return GradeJob(task=task, node=node, seed=seed, data=of.data, split=of.evaluation.split)
+        data = of.test or of.data
+        return GradeJob(task=task, node=node, seed=seed, data=data, split=of.evaluation.split)
 
     def report(self) -> ReportJob:
         """Spec of the tables and figures."""

@@ -21,8 +21,8 @@ class Prompts:
     refinement: str
 
     def opening(self, question: str) -> str:
-        """The first user message."""
-        return self.first.format(question=question)
+        """The first user message; braces in either text are text."""
+        return self.first.replace("{question}", question)
 
     def instruction(self, kind: Instruction) -> str:
         """The user message after an attempt."""
@@ -43,4 +43,78 @@ PRECEDENCE = Prompts(
     first="Take {question}.",
     correction="Fix any bug.",
     refinement="Review and refine.",
+)
+
+# p1 is the paper's, word for word (App. C), and the same for both benchmarks, as a model that is
+# trained on MBPP is evaluated on HumanEval.
+CODE_CORRECTION = (
+    "# There might be an error in the code above because of lack of understanding of the question. "
+    "Please correct the error, if any, and rewrite the solution. Only output the final correct "
+    "Python program!"
+)
+CODE_REFINEMENT = (
+    "Review the program above as a critical reader would: go through it step by step, compare it "
+    "with the task, and say what is wrong with it or could be better. Then write the final Python "
+    "program, with every one of these points put right, in one ```python block."
+)
+
+# The three shots of the paper and of MBPP's authors: tasks 2, 3 and 4 of its prompt split (CC BY
+# 4.0), whose spaces at the ends of lines are left out.
+MBPP = Prompts(
+    version="mbpp/1",
+    first="""\
+You are an expert Python programmer, and here is your task: Write a function to find the similar \
+elements from the given two tuple lists. Your code should pass these tests:
+
+assert similar_elements((3, 4, 5, 6),(5, 7, 4, 10)) == (4, 5)
+assert similar_elements((1, 2, 3, 4),(5, 4, 3, 7)) == (3, 4)
+assert similar_elements((11, 12, 14, 13),(17, 15, 14, 13)) == (13, 14)
+[BEGIN]
+def similar_elements(test_tup1, test_tup2):
+  res = tuple(set(test_tup1) & set(test_tup2))
+  return (res)
+[DONE]
+
+You are an expert Python programmer, and here is your task: Write a python function to identify \
+non-prime numbers. Your code should pass these tests:
+
+assert is_not_prime(2) == False
+assert is_not_prime(10) == True
+assert is_not_prime(35) == True
+[BEGIN]
+import math
+def is_not_prime(n):
+    result = False
+    for i in range(2,int(math.sqrt(n)) + 1):
+        if n % i == 0:
+            result = True
+    return result
+[DONE]
+
+You are an expert Python programmer, and here is your task: Write a function to find the largest \
+integers from a given list of numbers using heap queue algorithm. Your code should pass these tests:
+
+assert heap_queue_largest( [25, 35, 22, 85, 14, 65, 75, 22, 58],3)==[85, 75, 65]
+assert heap_queue_largest( [25, 35, 22, 85, 14, 65, 75, 22, 58],2)==[85, 75]
+assert heap_queue_largest( [25, 35, 22, 85, 14, 65, 75, 22, 58],5)==[85, 75, 65, 58, 35]
+[BEGIN]
+import heapq as hq
+def heap_queue_largest(nums,n):
+  largest_nums = hq.nlargest(n, nums)
+  return largest_nums
+[DONE]
+
+You are an expert Python programmer, and here is your task: {question}
+[BEGIN]""",
+    correction=CODE_CORRECTION,
+    refinement=CODE_REFINEMENT,
+)
+
+# Zero-shot: the question is the start of a program. The paper prints no text; the sentence is ours,
+# and asks for no more than its correction instruction does.
+HUMANEVAL = Prompts(
+    version="humaneval/1",
+    first="Complete this Python program. Only output the final Python program!\n\n{question}",
+    correction=CODE_CORRECTION,
+    refinement=CODE_REFINEMENT,
 )

@@ -90,7 +90,11 @@ def _keys_of(
         options = [one for one in key.get("anyOf", [key]) if one.get("type") != "null"]
         reference = options[0].get("$ref", "").removeprefix("#/$defs/")
         kinds = options[0].get("discriminator", {}).get("mapping", {})
-        if kinds:
+        if kinds and not any((name, kind) in of_kind for kind in kinds):
+            values = ", ".join(f"`{kind}`" for kind in kinds)
+            meaning = f"{key['description']}. Takes the keys of a `data` section of its kind"
+            yield Key(path, "section or null", f"`kind` of {values}", "`null`", meaning)
+        elif kinds:
             for kind, of in kinds.items():
                 inner = definitions[of.removeprefix("#/$defs/")]
                 example = of_kind.get((name, kind))

@@ -60,23 +60,24 @@ class Executions:
         return digest.digest()
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Result]:
-        """The results that are known."""
+        """The results that are known; none while another job holds the file for too long."""
         wanted = list(keys)
         found = {}
         for start in range(0, len(wanted), AT_A_TIME):
             part = wanted[start : start + AT_A_TIME]
             marks = ",".join("?" * len(part))
             query = f"SELECT key, result FROM results WHERE key IN ({marks})"
-            for key, result in self._database.execute(query, part):
-                found[key] = Result.from_message(json.loads(result))
+            with contextlib.suppress(sqlite3.DatabaseError):
+                for key, result in self._database.execute(query, part):
+                    found[key] = Result.from_message(json.loads(result))
         return found
 
     def keep(self, results: Mapping[bytes, Result]) -> None:
-        """Add results; what another job holds the file for too long is not kept."""
+        """Add results; they are not kept while another job holds the file for too long."""
         rows = [
             (key, json.dumps(asdict(result)))
             for key, result in results.items()
             if result.outcome is not Outcome.TIMEOUT
         ]
-        with contextlib.suppress(sqlite3.OperationalError), self._database:
+        with contextlib.suppress(sqlite3.DatabaseError), self._database:
             self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?)", rows)

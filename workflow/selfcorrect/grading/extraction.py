@@ -5,8 +5,8 @@ A completion is read in the shapes that models write: a program alone; one betwe
 the model was shown the start of a program, the rest of it. The first reading that compiles and
 binds the entry point is the program. Programs are only compiled here, never run.
 
-The time is linear in the length of a completion: there are a fixed number of readings, and no
-pattern here can match a text in many ways.
+The time is linear in the length of a completion: there are a fixed number of readings, no pattern
+here can match a text in many ways, and what the compiler is given is bounded, as its time is not.
 """
 
 import ast
@@ -16,7 +16,8 @@ import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-MOST_PIECES = 32
+MOST_PIECES = 32  # of a completion that are read
+LONGEST = 100_000  # characters of a program; the compiler takes quadratic time for many functions
 
 # With what a fence says about its language, as far as that is Python.
 _FENCE = re.compile(r"```+[ \t]*(?:py\w*)?", re.IGNORECASE)
@@ -24,6 +25,7 @@ _DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(", re.MULT
 _SESSION = re.compile(r"^(?:>>>|\.\.\.)(?: (.*))?$", re.MULTILINE)
 # A line at the margin that goes on with the statement above it.
 _GOES_ON = re.compile(r"[ \t#)\]}]|(?:elif|else|except|finally)\b|$")
+_BODY = re.compile(r"\n[ \t]*\n(?=[ \t]+\S)")  # an indented line after an empty one
 _QUOTES = re.compile(r'"""|\'\'\'')
 _INDENT = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
 
@@ -51,11 +53,11 @@ def extract(completion: str, entry_point: str, prompt: str = "") -> str | None:
         return _below(above, text)
     pieces = list(islice(_pieces(text), MOST_PIECES))
     for piece in pieces:
-        for reading in (piece, textwrap.dedent(piece), _session(piece)):
-            program = _without_prose(reading)
+        for reading in dict.fromkeys((piece, textwrap.dedent(piece), _session(piece))):
+            program = _without_prose(reading) if entry_point in reading else ""
             if _binds(program, entry_point):
                 return _below(above, program)
-    for piece in pieces if prompt else []:
+    for piece in pieces if prompt.strip() else []:
         for reading in _continuations(prompt, piece):
             program = _without_prose(reading)
             if _returns(program, entry_point):
@@ -89,11 +91,13 @@ def _session(text: str) -> str:
 
 
 def _continuations(prompt: str, text: str) -> Iterator[str]:
-    """``text`` as the rest of ``prompt``: as it is, or with the indentation that it lost."""
+    """``text`` as the rest of ``prompt``: as it is, or with what is wrong with it put right."""
     indent = _INDENT.findall(prompt)[-1]
     yield prompt + text
-    yield f"{prompt}\n{textwrap.indent(textwrap.dedent(text), indent)}"  # every line lost it
-    yield f"{prompt}\n{indent}{text.strip()}"  # the first line lost it
+    yield f"{prompt}\n{textwrap.indent(textwrap.dedent(text), indent)}"  # no indentation
+    yield f"{prompt}\n{indent}{text.strip()}"  # none on the first line
+    for body in _BODY.split(text, maxsplit=1)[1:]:
+        yield f"{prompt}\n{body}"  # prose before it
 
 
 def _above(prompt: str, entry_point: str) -> str:
@@ -115,10 +119,16 @@ def _below(above: str, program: str) -> str:
 
 
 def _without_prose(text: str) -> str:
-    """``text`` if it is code, else those of its statements at the margin that are."""
+    """``text`` without the prose at its margin, but as it is if any of its code is broken."""
     if _tree(text) is not None:
         return text
-    return "\n".join(chunk for chunk in _chunks(text) if _tree(chunk) is not None)
+    code = []
+    for chunk in _chunks(text):
+        if _tree(chunk) is not None:
+            code.append(chunk)
+        elif _DEFINITION.search(chunk):
+            return text
+    return "\n".join(code)
 
 
 def _chunks(text: str) -> Iterator[str]:
@@ -149,6 +159,8 @@ def _tree(text: str) -> ast.Module | None:
     Prose may parse ("Done", "- loops", "Note: this"), but then as an expression that does nothing
     or as an annotation of nothing, which no program has at its margin.
     """
+    if len(text) > LONGEST:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -180,21 +192,21 @@ def _compiles(text: str) -> bool:
 
 def _binds(program: str, name: str) -> bool:
     """Whether ``program`` compiles and gives ``name`` a value."""
-    tree = _tree(program) if name in program else None
-    if tree is None or not any(_bound(node) == name for node in _scope(tree.body)):
-        return False
-    return _compiles(program)
+    tree = _tree(program)
+    bound = tree is not None and any(_bound(node) == name for node in _scope(tree.body))
+    return bound and _compiles(program)
 
 
 def _returns(program: str, name: str) -> bool:
-    """Whether ``program`` compiles and its function ``name`` gives a value (not just a docstring)."""
+    """Whether ``program`` compiles and its function ``name`` is more than a docstring."""
     tree = _tree(program)
-    values = (ast.Return, ast.Yield, ast.YieldFrom)
-    for function in tree.body if tree else []:
-        if isinstance(function, _FUNCTIONS) and function.name == name:
-            if any(isinstance(node, values) for node in _scope(function.body)):
-                return _compiles(program)
-    return False
+    returned = any(
+        isinstance(node, ast.Return | ast.Yield | ast.YieldFrom)
+        for function in (tree.body if tree else [])
+        if isinstance(function, _FUNCTIONS) and function.name == name
+        for node in _scope(function.body)
+    )
+    return returned and _compiles(program)
 
 
 def _scope(statements: Iterable[ast.stmt]) -> Iterator[ast.AST]:

@@ -36,6 +36,9 @@ class Workplace:
     executions: Path | None = None
 
 
+HERE = Workplace()
+
+
 class ProgramGrader:
     """Grades the attempts of one task; the sandbox starts with the first program."""
 

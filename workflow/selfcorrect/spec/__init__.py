@@ -13,6 +13,7 @@ from selfcorrect.spec.carry import CarryCorpus, CarryProblems
 from selfcorrect.spec.kinds import Count, Name
 from selfcorrect.spec.methods import Method, RLOverrides, SFTOverrides
 from selfcorrect.spec.precedence import PrecedenceCorpus, PrecedenceProblems
+from selfcorrect.spec.programs import HumanEvalProblems, MBPPProblems
 from selfcorrect.spec.training import (
     RL,
     SFT,
@@ -26,12 +27,34 @@ from selfcorrect.spec.training import (
 from selfcorrect.validation import KeyFaultError, Strict
 
 __all__ = [
-    "RL", "SFT", "CarryCorpus", "CarryProblems", "Config", "Corpus", "Count", "Evaluation",
-    "Generation", "Method", "Model", "PrecedenceCorpus", "PrecedenceProblems", "Pretraining",
-    "Problems", "RLOverrides", "SFTOverrides", "Sampling", "Task", "TinyModel",
-]  # fmt: skip
+    "RL",
+    "SFT",
+    "CarryCorpus",
+    "CarryProblems",
+    "Config",
+    "Corpus",
+    "Count",
+    "Evaluation",
+    "Generation",
+    "HumanEvalProblems",
+    "MBPPProblems",
+    "Method",
+    "Model",
+    "PrecedenceCorpus",
+    "PrecedenceProblems",
+    "Pretraining",
+    "Problems",
+    "RLOverrides",
+    "SFTOverrides",
+    "Sampling",
+    "Task",
+    "TinyModel",
+]
 
-Problems = Annotated[CarryProblems | PrecedenceProblems, Field(discriminator="kind")]
+Problems = Annotated[
+    CarryProblems | PrecedenceProblems | MBPPProblems | HumanEvalProblems,
+    Field(discriminator="kind"),
+]
 Corpus = Annotated[CarryCorpus | PrecedenceCorpus, Field(discriminator="kind")]
 
 
@@ -39,6 +62,10 @@ class Task(Strict):
     """Everything about one task: problems, base model, and the settings methods start from."""
 
     data: Problems = Field(description="the task and its problems")
+    test: Problems | None = Field(
+        description="where the evaluated problems come from; null: from `data`. The paper trains "
+        "programs on MBPP and evaluates them on HumanEval"
+    )
     corpus: Corpus | None = Field(
         description="what the tiny base model is pretrained on; null where `model.path` is given"
     )
@@ -57,7 +84,7 @@ class Task(Strict):
             raise KeyFaultError(
                 "corpus.kind", f"{self.corpus.kind!r}, but the data is of kind {self.data.kind!r}"
             )
-        there = getattr(self.data, self.evaluation.split)
+        there = getattr(self.test or self.data, self.evaluation.split)
         if self.evaluation.problems > there:
             raise KeyFaultError(
                 "evaluation.problems",

