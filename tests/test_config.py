@@ -19,6 +19,7 @@ from selfcorrect.validation import ConfigError
 
 REPOSITORY = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+DEFAULT["run"]["tasks"] = list(DEFAULT["tasks"])
 OVERLAYS = sorted((REPOSITORY / "config/experiments").glob("*.yaml"))
 
 Raw = dict[str, Any]

@@ -131,10 +131,10 @@ def read_json_lines(path: Path) -> Iterator[Any]:
         FileProblem: it is missing, or a line is damaged.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text().rstrip("\n").split("\n")  # what JSON takes for a line end
     except FileNotFoundError as error:
         raise FileProblem(f"{path}: no such file") from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines if lines != [""] else [], start=1):
         try:
             yield json.loads(line)
         except ValueError as error:
