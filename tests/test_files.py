@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfcorrect import files, provenance
-from selfcorrect.collect import collect
+from selfcorrect.collect import Pass, collect
 from selfcorrect.files import FileProblem, replacing
 from selfcorrect.records import Attempt, Problem, Trace
 from selfcorrect.tracefile import read_table, read_traces, write_traces
@@ -318,8 +318,9 @@ class Sampler:
 
 def collected(tmp_path: Path, sampler: Sampler, identity: str = "job") -> Path:
     path = tmp_path / "all.parquet"
-    passes = [("greedy", sampler), ("sampled", sampler)]
-    collect(path, list(PROBLEMS.values()), 2, passes, tmp_path / "parts", {"is": identity})
+    problems = list(PROBLEMS.values())
+    passes = [Pass("greedy", problems, sampler), Pass("sampled", problems, sampler)]
+    collect(path, 2, passes, tmp_path / "parts", {"is": identity})
     return path
 
 

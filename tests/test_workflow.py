@@ -94,6 +94,24 @@ def test_tables_and_figures_come_out(finished):
     assert {".pdf", ".png"} <= figures
 
 
+def test_programs_are_graded_by_execution_and_have_a_table(finished):
+    with (finished / RESULTS / "tables/code.csv").open() as stream:
+        rows = [row for row in csv.DictReader(stream) if row["decoding"] == "greedy"]
+    assert {row["task"] for row in rows} == {"precedence"}
+    assert max(float(row["t1"]) for row in rows) > 0
+    assert all(0 <= float(row["repair"]) <= 100 for row in rows)
+    grades = read_table(finished / RESULTS / "precedence/score/seed0/grades.parquet").to_pydict()
+    assert {"greedy", "sampled", "repair"} == set(grades["decoding"])
+    assert all(grader.startswith("programs/") for grader in grades["grader"])
+    decided = {"right", "wrong", "error"}
+    assert decided & set(grades["verdict"])
+    assert all(
+        reason for reason, verdict in zip(grades["reason"], grades["verdict"], strict=True)
+        if verdict in decided
+    )  # fmt: skip
+    assert (finished / RESULTS / "executions.sqlite").stat().st_size > 10_000
+
+
 def test_the_manifest_says_what_each_result_depended_on(finished):
     manifest = json.loads((finished / RESULTS / "tables/manifest.json").read_text())
     assert manifest["config"]["results"] == str(RESULTS)
@@ -156,7 +174,11 @@ def test_a_shared_prefix_is_trained_once(finished):
 
 def test_a_checkpoint_from_elsewhere_goes_through_the_same_rules(finished):
     path = finished / RESULTS / "carry/base/seed0/model"
-    content = {"results": "results/other", "tasks": {"carry": {"model": {"path": str(path)}}}}
+    content = {
+        "results": "results/other",
+        "run": {"tasks": ["carry"]},
+        "tasks": {"carry": {"model": {"path": str(path)}}},
+    }
     arguments = overlay(finished, "other", content)[:-1]
     assert not {job for job in planned(finished, *arguments, "results/other/tables")
                 if job[0] == "pretrain"}  # fmt: skip

@@ -139,3 +139,14 @@ def test_the_name_is_in_the_message():
     made.name_or_path = "somebody/some-model"
     with pytest.raises(ChatTemplateError, match="somebody/some-model"):
         Chat(made)
+
+
+@given(st.text("0123456789", min_size=1, max_size=5), answers)
+def test_an_attempt_by_another_writer_is_read_as_the_models_own_would_be(question, answer):
+    attempt = CHAT.attempt(answer)
+    bridge = CHAT.bridge(CARRY.correction)[1:]  # the attempt has its EOS
+    conversation = [*CHAT.opening(question), *attempt.tokens, *bridge]
+    assert conversation == encoded(rendered(question, answer, CARRY.correction))
+    assert attempt.given and not attempt.truncated
+    assert attempt.text == CHAT.decode([attempt.tokens])[0]
+    assert len(attempt.logprobs) == len(attempt.tokens)
