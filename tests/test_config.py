@@ -171,6 +171,10 @@ FAULTS = {
         f"{CODE}.corpus.kind: 'carry', but the data is of kind 'precedence'",
     ),
     "neither a corpus nor a model": ({f"{CODE}.corpus": None}, f"{CODE}.corpus: needed"),
+    "two sources of attempts to repair": (
+        {f"{CODE}.evaluation.repairs": {"problems": 1, "file": "a", "writer": "b"}},
+        f"{CODE}.evaluation.repairs.writer: give `file` or `writer`, not both",
+    ),
     "share of no steps": ({"methods.stage1.rl.share": 0}, "methods.stage1.rl.share: "),
     "name that cannot be a folder": ({"methods.My method": {"label": "M"}}, "methods.My method: "),
     "both sft and rl": ({"methods.star_d.rl": {}}, "methods.star_d.rl: "),
@@ -235,6 +239,8 @@ STEERING = {
     "compute.sandbox_workers": "how many programs a grading job executes at a time",
     **{f"{task}.model.path": "which model folder the rules take as input instead of pretraining one"
        for task in (TASK, CODE)},
+    **{f"{task}.evaluation.repairs.{key}": "whose attempts the rules take as input for repair"
+       for task in (TASK, CODE) for key in ("file", "writer")},
     **{f"{task}.{section}.kind": "which task it is; another one has other keys"
        for task in (TASK, CODE) for section in ("data", "corpus")},
 }  # fmt: skip
@@ -251,6 +257,8 @@ SPECIAL: dict[str, Raw] = {
     "results": {"results": "elsewhere"},
     "run.tasks": {"run.tasks": ["carry"]},
     "run.methods": {"run.methods": ["score"]},
+    **{f"{task}.evaluation.repairs.{key}": {f"{task}.evaluation.repairs.{key}": "some/where"}
+       for task in (TASK, CODE) for key in ("file", "writer")},
     **{f"{task}.test": {f"{task}.test": HUMANEVAL, f"{task}.evaluation.problems": 100}
        for task in (TASK, CODE)},
     "run.seeds": {"run.seeds": [0, 1]},

@@ -112,6 +112,26 @@ def test_programs_are_graded_by_execution_and_have_a_table(finished):
     assert (finished / RESULTS / "executions.sqlite").stat().st_size > 10_000
 
 
+def test_another_models_wrong_programs_are_written_and_repaired(project):
+    model = project / RESULTS / "precedence/base/seed0/model"
+    writer = {"problems": 20, "writer": str(model)}
+    tasks = {"precedence": {"evaluation": {"repairs": writer}}}
+    arguments = overlay(project, "writer", {"run": {"tasks": ["precedence"]}, "tasks": tasks})[:-1]
+    grades = RESULTS / "precedence/self_refine/seed0/grades.parquet"
+    snakemake(project, *arguments, str(grades))
+    given = [json.loads(line) for line in
+             (project / RESULTS / "precedence/given.jsonl").read_text().splitlines()]  # fmt: skip
+    rows = read_table(project / grades).to_pylist()
+    repaired = [row for row in rows if row["decoding"] == "repair"]
+    firsts = {row["problem"]: row for row in repaired if row["turn"] == 1}
+    assert list(firsts) == [line["problem"] for line in given[:20]]
+    assert [row["text"] for row in firsts.values()] == [line["text"] for line in given[:20]]
+    assert all(row["verdict"] != "right" for row in firsts.values())
+    tasks["precedence"]["evaluation"]["repairs"] = {"problems": 1, "writer": "./no/model"}
+    done = snakemake(project, *overlay(project, "nobody", {"tasks": tasks}), check=False)
+    assert "tasks.precedence.evaluation.repairs.writer: no such folder" in done.stdout + done.stderr
+
+
 def test_the_manifest_says_what_each_result_depended_on(finished):
     manifest = json.loads((finished / RESULTS / "tables/manifest.json").read_text())
     assert manifest["config"]["results"] == str(RESULTS)

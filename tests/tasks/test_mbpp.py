@@ -31,7 +31,6 @@ def make(path, sanitized=False, sha256=None):
         "path": str(path),
         "sanitized": sanitized,
         "sha256": sha256,
-        "repairs": None,
     }
     return MBPP(parse(MBPPProblems, {**section, "sandbox": SANDBOX}))
 
@@ -232,8 +231,7 @@ def test_a_text_without_a_program_is_none(load):
     ],
 )
 def test_the_config_section_is_checked(change, message):
-    section = {"kind": "mbpp", "path": "a", "sanitized": False, "sha256": None, "repairs": None,
-               "sandbox": SANDBOX}  # fmt: skip
+    section = {"kind": "mbpp", "path": "a", "sanitized": False, "sha256": None, "sandbox": SANDBOX}
     parse(MBPPProblems, section)
     with pytest.raises(ConfigError, match=message):
         parse(MBPPProblems, section | change)

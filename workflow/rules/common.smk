@@ -128,6 +128,20 @@ def parent_traces(wildcards):
     return f"{folder(wildcards.task, owner, wildcards.seed)}/traces.parquet"
 
 
+def writer(task, local=False):
+    """The model whose wrong attempts are repaired; as an input only where it is a local folder."""
+    model = PLAN.config.tasks[task].evaluation.repairs.writer
+    return [] if local and (model is None or not Path(model).is_dir()) else model
+
+
+def given_attempts(wildcards):
+    """The wrong attempts to repair, where they are not the task's own."""
+    repairs = PLAN.config.tasks[wildcards.task].evaluation.repairs
+    if repairs.problems and repairs.writer is not None:
+        return f"{RESULTS}/{wildcards.task}/given.jsonl"
+    return repairs.file if repairs.problems and repairs.file is not None else []
+
+
 def sandbox_workers(wildcards):
     """Threads of a job that grades: one, unless answers are programs."""
     workers = PLAN.config.compute.sandbox_workers
@@ -135,7 +149,9 @@ def sandbox_workers(wildcards):
 
 
 # What a step that grades is told of the place where programs are executed.
-WORKPLACE = f" --workers {{threads}} --executions {shlex.quote(f'{RESULTS}/executions.sqlite')}"
+WORKPLACE = (
+    f" --workers {{threads}} --executions {shlex.quote(f'{RESULTS}/executions.sqlite')}"
+)
 
 
 def evaluated(file):

@@ -1,9 +1,35 @@
 """Evaluation: generate attempts, grade them. Regrading costs no model time."""
 
 
+rule write:
+    input:
+        model=lambda wildcards: writer(wildcards.task, local=True),
+    output:
+        given=f"{RESULTS}/{{task}}/given.jsonl",
+    log:
+        f"{RESULTS}/logs/{{task}}/write.log",
+    benchmark:
+        f"{RESULTS}/logs/{{task}}/write.benchmark.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: sandbox_workers
+    resources:
+        mem_mb=1500,
+    params:
+        spec=lambda wildcards: PLAN.write(wildcards.task).model_dump_json(),
+        model=lambda wildcards: writer(wildcards.task),
+        code=code_hash("steps.write"),
+    shell:
+        step("write")
+        + " --spec {params.spec:q} --model {params.model:q} --given {output.given:q}"
+        + WORKPLACE
+        + " > {log:q} 2>&1"
+
+
 rule generate:
     input:
         model=own_model,
+        given=given_attempts,
     output:
         attempts=f"{NODE}/attempts.parquet",
     log:
@@ -17,10 +43,14 @@ rule generate:
     params:
         spec=spec_of("generate"),
         model=lambda wildcards: model_of(wildcards.task, wildcards.node, wildcards.seed),
+        given=lambda wildcards, input: (
+            f"--given {shlex.quote(str(input.given))}" if input.given else ""
+        ),
         code=code_hash("steps.generate"),
     shell:
         step("generate")
-        + " --spec {params.spec:q} --model {params.model:q} --attempts {output.attempts:q} > {log:q} 2>&1"
+        + " --spec {params.spec:q} --model {params.model:q} --attempts {output.attempts:q}"
+        " {params.given} > {log:q} 2>&1"
 
 
 rule grade:

@@ -38,7 +38,7 @@ def load(raw: Mapping[str, Any]) -> Config:
 
 
 def check_paths(config: Config) -> None:
-    """Refuse a base model that is written as a local path and is not there.
+    """Refuse a model that is written as a local path, or a file, that is not there.
 
     A name on the Hub can only be looked up when it is loaded.
 
@@ -46,11 +46,18 @@ def check_paths(config: Config) -> None:
         ConfigError: names the key.
     """
     for name in config.run.tasks:
-        path = config.tasks[name].model.path
-        if path is None or Path(path).is_dir():
-            continue
-        if path.startswith((".", "/", "~")) or path.count("/") > 1:
-            raise ConfigError(f"tasks.{name}.model.path: no such folder: {path}")
+        task = config.tasks[name]
+        repairs = task.evaluation.repairs
+        for key, path in {
+            "model.path": task.model.path,
+            "evaluation.repairs.writer": repairs.writer,
+        }.items():
+            if path is None or Path(path).is_dir():
+                continue
+            if path.startswith((".", "/", "~")) or path.count("/") > 1:
+                raise ConfigError(f"tasks.{name}.{key}: no such folder: {path}")
+        if repairs.file is not None and not Path(repairs.file).is_file():
+            raise ConfigError(f"tasks.{name}.evaluation.repairs.file: no such file: {repairs.file}")
 
 
 def _expanded(name: str, methods: Mapping[str, Any], seen: tuple[str, ...] = ()) -> Any:

@@ -103,6 +103,15 @@ class GenerateJob(Job):
     repairs: int = Field(description="given wrong attempts to repair")
 
 
+class WriteJob(Strict):
+    """Have another model write first attempts, to be repaired where they are wrong."""
+
+    task: str
+    data: spec.Problems
+    generation: spec.Generation
+    split: Literal["validation", "test"]
+
+
 class GradeJob(Job):
     """Grade attempts."""
 
@@ -231,7 +240,15 @@ class Plan:
             turns=evaluation.many_turns if many else evaluation.turns,
             samples=evaluation.samples, sampled_turns=evaluation.turns,
             temperature=evaluation.temperature, window=evaluation.window,
-            repairs=evaluation.repairs,
+            repairs=evaluation.repairs.problems,
+        )  # fmt: skip
+
+    def write(self, task: str) -> WriteJob:
+        """Spec of having another model write the attempts that are to be repaired."""
+        of = self.config.tasks[task]
+        return WriteJob(
+            task=task, data=of.test or of.data, generation=of.generation,
+            split=of.evaluation.split,
         )  # fmt: skip
 
     def grade(self, task: str, node: str, seed: int) -> GradeJob:

@@ -29,10 +29,6 @@ class MBPPProblems(Strict):
         description="the 427 problems that the authors checked by hand, not all 974"
     )
     sha256: Sha256 | None = Field(description="checksum the file must have; null: any")
-    repairs: str | None = Field(
-        description="file of another writer's wrong programs to repair, one JSON line each with "
-        "`task_id` and `program` (the paper's MBPP-R); null: none"
-    )
     sandbox: SandboxLimits = Field(description="bounds of one execution")
 
     @property

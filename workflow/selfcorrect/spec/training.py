@@ -142,6 +142,26 @@ class RL(Strict):
         return self
 
 
+class Repairs(Strict):
+    """Second attempts after another writer's wrong first ones: the paper's MBPP-R."""
+
+    problems: int = Field(ge=0, description="wrong attempts that are repaired at most; 0: none")
+    file: str | None = Field(
+        description="the attempts, a JSON line each with `problem` (its id) and `text`; null: "
+        "those of the `writer`, or else the task's own, which the testbed `precedence` has"
+    )
+    writer: str | None = Field(
+        description="Hugging Face name or folder of a model whose wrong attempts at the evaluated "
+        "problems are repaired; null: none"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.file is not None and self.writer is not None:
+            raise KeyFaultError("writer", "give `file` or `writer`, not both")
+        return self
+
+
 class Evaluation(Strict):
     """How every model is evaluated."""
 
@@ -152,9 +172,7 @@ class Evaluation(Strict):
     turns: int = Field(ge=2, description="attempts of every method")
     many_turns: int = Field(ge=2, description="attempts of the methods in `many_turns_for`, greedy")
     many_turns_for: tuple[Name, ...] = Field(description="methods that are given `many_turns`")
-    repairs: int = Field(
-        ge=0, description="wrong attempts by another writer that are repaired (the paper's MBPP-R)"
-    )
+    repairs: Repairs = Field(description="repair of another writer's attempts (MBPP-R)")
     window: Count = Field(
         description="earlier attempts a model sees; older ones are dropped from the conversation"
     )

@@ -1,7 +1,7 @@
 """Sample the attempts that are evaluated: greedy ones; if the config asks, sampled ones too, and
 repairs of another writer's wrong attempts.
 
-python -m selfcorrect.steps.generate --spec JSON --model DIR --attempts FILE
+python -m selfcorrect.steps.generate --spec JSON --model DIR --attempts FILE [--given FILE]
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Sample in parts; parts done before a stop are not sampled again."""
     parser = cli.parser(__doc__)
     parser.add_argument("--model", required=True, help="model to evaluate")
+    cli.path_argument(
+        parser, "given", "wrong attempts to repair (JSON lines), not the task's own", required=False
+    )
     cli.path_argument(parser, "attempts", "trace file to write (Parquet)")
     arguments = parser.parse_args(argv)
 
@@ -31,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect.records import Problem, Trace
     from selfcorrect.rollout import rollout
     from selfcorrect.tasks import make_task
+    from selfcorrect.tasks.given import read_given
 
     models.prepare_process()
     task, lm = make_task(job.data), models.load(arguments.model)
@@ -51,14 +55,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         firsts = [lm.chat.attempt(given[problem.id]) for problem in problems]
         return attempts(problems, part, turns=2, first_attempts=firsts)
 
-    problems = task.problems(job.split)[: job.problems]
+    split = task.problems(job.split)
+    problems = split[: job.problems]
     passes = [Pass("greedy", problems, attempts)]
     if job.samples:
         sampled: dict[str, Any] = {"turns": job.sampled_turns, "samples": job.samples}
         sample = partial(attempts, temperature=job.temperature, **sampled)
         passes.append(Pass("sampled", problems, sample))
     if job.repairs:
-        chosen = task.repairs()[: job.repairs]
+        own = arguments.given is None
+        chosen = task.repairs() if own else read_given(arguments.given, split)
+        chosen = chosen[: job.repairs]
         given = {problem.id: text for problem, text in chosen}
         passes.append(Pass("repair", [problem for problem, _ in chosen], repairs))
     collect(
@@ -66,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         max(1, job.generation.batch_size // max(1, job.samples)),
         passes,
         arguments.attempts.with_suffix(".parts"),
-        cli.identity("generate", job, Path(arguments.model)),
+        cli.identity("generate", job, Path(arguments.model), *filter(None, [arguments.given])),
     )
     provenance.write_beside(arguments.attempts, provenance.describe(job, watch))
 

@@ -42,13 +42,6 @@ class MBPPRecord(Record):
     test_imports: list[str] = Field(default_factory=list)  # sanitized set
 
 
-class GivenProgram(Record):
-    """A line of the file of another writer's wrong programs."""
-
-    task_id: int
-    program: str
-
-
 class MBPP(ProgramTask):
     """The task."""
 
@@ -65,23 +58,6 @@ class MBPP(ProgramTask):
             FileProblem: the file is not there, or not the one that the config says.
         """
         return [self._problems[id] for id in MBPP_SPLITS[split] if id in self._problems]
-
-    def repairs(self) -> Sequence[tuple[Problem, str]]:
-        """Another writer's wrong programs, as the file ``data.repairs`` gives them (MBPP-R).
-
-        Raises:
-            FileProblem: the file is not there, or a program is for no problem that may be tested.
-        """
-        if self.data.repairs is None:
-            return []
-        path = Path(self.data.repairs)
-        given = []
-        for record in read_records(path, GivenProgram, None, None):
-            if record.task_id not in self._problems or record.task_id in MBPP_SPLITS["train"]:
-                what = "a training problem" if record.task_id in self._problems else "no problem"
-                raise fault(path, f"task_id {record.task_id} is {what} of {self.data.path}")
-            given.append((self._problems[record.task_id], record.program))
-        return given
 
     @cached_property
     def _problems(self) -> dict[int, Problem]:

@@ -1,0 +1,64 @@
+"""Have a model write first attempts at the evaluated problems; keep the wrong ones, for repair.
+
+python -m selfcorrect.steps.write --spec JSON --model DIR --given FILE [--workers N]
+"""
+
+from collections.abc import Sequence
+
+from selfcorrect.steps import cli
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Sample greedily, grade, write what ended by itself and is not right."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--model", required=True, help="the writer")
+    cli.path_argument(parser, "given", "file to write: wrong attempts (JSON lines)")
+    cli.workplace_arguments(parser)
+    arguments = parser.parse_args(argv)
+
+    from selfcorrect import provenance
+    from selfcorrect.plan import WriteJob
+
+    job = cli.job(WriteJob, arguments.spec)
+    watch = provenance.Stopwatch()
+
+    from selfcorrect.lm import models
+    from selfcorrect.progress import Progress
+    from selfcorrect.records import Problem, Verdict
+    from selfcorrect.rollout import rollout
+    from selfcorrect.tasks import grade_traces, make_task
+    from selfcorrect.tasks.given import write_given
+
+    models.prepare_process()
+    task = make_task(job.data, cli.workplace(arguments))
+    writer = models.load(arguments.model)
+    problems = task.problems(job.split)
+    starts = range(0, len(problems), job.generation.batch_size)
+    progress = Progress("write", len(starts))
+    given: list[tuple[Problem, str]] = []
+    for start in starts:
+        traces = rollout(
+            writer.engine,
+            writer.chat,
+            task,
+            problems[start : start + job.generation.batch_size],
+            instruction=task.prompts.correction,
+            turns=1,
+            samples=1,
+            max_new_tokens=job.generation.max_new_tokens,
+            temperature=0.0,
+            seed=0,  # greedy: nothing is drawn
+        )
+        for trace, (grade,) in zip(traces, grade_traces(task, traces), strict=True):
+            if grade.verdict not in (Verdict.RIGHT, Verdict.UNPARSED, Verdict.TRUNCATED):
+                given.append((trace.problem, trace.attempts[0].text))
+        progress.advance()
+    progress.close()
+    write_given(arguments.given, given)
+    record = provenance.describe(job, watch, writer=arguments.model, grader=task.grader,
+                                 problems=len(problems), wrong=len(given))  # fmt: skip
+    provenance.write_beside(arguments.given, record)
+
+
+if __name__ == "__main__":
+    cli.run(main)
