@@ -18,6 +18,7 @@ class FirstPrograms(Mixture):
 
     hasty: Share = Field(description="the hasty solver: no parentheses")
     repaired: Share = Field(description="the hasty solver followed by one repair step")
+    repaired_twice: Share = Field(description="the hasty solver followed by two repair steps")
 
 
 class ProgramRevisions(Mixture):

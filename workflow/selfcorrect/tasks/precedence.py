@@ -173,9 +173,13 @@ class Precedence(ProgramTask):
         attempts = np.where(longer, corpus.max_attempts, np.where(several, 2, 1))
         refined = several & (rng.random(count) < corpus.refined)
 
-        first = hasty_program(steps)
-        repaired = rng.random(count) < corpus.first.repaired
-        first = np.where(repaired[:, None], repair(steps, first), first)
+        hasty = hasty_program(steps)
+        repaired = repair(steps, hasty)
+        firsts = np.stack([hasty, repaired, repair(steps, repaired)])
+        shares = [corpus.first.hasty, corpus.first.repaired, corpus.first.repaired_twice]
+        first = firsts[
+            rng.choice(3, size=count, p=np.array(shares) / sum(shares)), np.arange(count)
+        ]
         slips = several & (rng.random(count) < corpus.slip)
         first = np.where(slips[:, None], slip(first, rng), first)
 
