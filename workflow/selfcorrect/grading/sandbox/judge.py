@@ -40,6 +40,10 @@ class Gone(Verdict):
         super().__init__(Outcome.ERROR, reason)
 
 
+class Unconfined(BaseException):
+    """The machine failed before the program was started: that is no verdict about the program."""
+
+
 class CandidateError(Exception):
     """An exception of the program's that has no like here."""
 
@@ -57,10 +61,18 @@ class Channel:
         self._ready.register(descriptor, select.POLLIN)
 
     def start(self, program: str) -> None:
-        """Have the program executed; raises what it raises."""
+        """Have the program executed, once its process is confined; raises what it raises.
+
+        Raises:
+            Unconfined: it could not be; the program has not been sent.
+        """
         limits = self._limits
         bounds = [limits.cpu_seconds, limits.memory, limits.output]
-        self._exchange({"limits": bounds, "program": program})
+        try:
+            self._exchange({"limits": bounds})
+        except Verdict as verdict:
+            raise Unconfined(verdict.reason) from None
+        self._exchange({"program": program})
 
     def ask(self, do: str, *what: Any) -> Any:
         """The answer to a question, as plain data; raises what the program raises."""
@@ -243,6 +255,8 @@ def test(channel: Channel, task: dict[str, Any]) -> Result:
         for name in (task["entry_point"], *task["names"]):
             names[name] = channel.remote("name", name)
         exec(compile(task["code"], FILE_NAME, "exec"), names)
+    except Unconfined:
+        raise
     except Verdict as verdict:
         result = Result(verdict.outcome, verdict.reason)
     except BaseException as error:
@@ -328,25 +342,31 @@ def serve(stream: int, channel: int, candidate: int) -> NoReturn:
     # Tests that hang in one long operation are beyond the alarm, but not beyond this.
     longest = min(LONGEST, int(limits.wall_seconds) + 2)
     resource.setrlimit(resource.RLIMIT_CPU, (longest, longest))
-    signal.signal(signal.SIGALRM, _alarm)
-    signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1, 1)  # in case tests catch it
     asked = Channel(channel, limits)
+
+    def alarm(*_: Any) -> NoReturn:
+        asked.over = asked.over or Verdict(Outcome.TIMEOUT, "the tests took too long")
+        raise asked.over
+
+    signal.signal(signal.SIGALRM, alarm)
+    signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1, 1)  # in case tests catch it
     try:
         result = test(asked, task)
     except Verdict as verdict:  # the alarm, between two lines of ours
         result = Result(verdict.outcome, verdict.reason)
     signal.setitimer(signal.ITIMER_REAL, 0)
     ended = asked.over.reason if isinstance(asked.over, Gone) else None
-    data = json.dumps(report(result, candidate, limits, ended)).encode()
+    tell(stream, report(result, candidate, limits, ended))
+    os._exit(0)
+
+
+def tell(stream: int, report: dict[str, Any]) -> None:
+    """Send a report to whoever asked, if there is anybody left."""
+    data = json.dumps(report).encode()
     data = len(data).to_bytes(4, "big") + data
     with contextlib.suppress(BrokenPipeError):
         while data:
             data = data[os.write(stream, data) :]
-    os._exit(0)
-
-
-def _alarm(*_: Any) -> NoReturn:
-    raise Verdict(Outcome.TIMEOUT, "the tests took too long")
 
 
 def _read(descriptor: int, size: int) -> bytes:

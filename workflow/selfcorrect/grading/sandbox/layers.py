@@ -163,6 +163,15 @@ def landlock(readable: Iterable[Path], writable: Path | None = None, signals: bo
     return ruleset
 
 
+def except_for(path: Path, hidden: frozenset[Path]) -> list[Path]:
+    """``path`` or, where something in it is hidden, what else it holds."""
+    if path in hidden:
+        return []
+    if not any(other.is_relative_to(path) for other in hidden):
+        return [path]
+    return [shown for inner in path.iterdir() for shown in except_for(inner, hidden)]
+
+
 def enter_landlock(ruleset: int) -> None:
     """Confine this process for good."""
     _prctl("no new privileges", _PR_SET_NO_NEW_PRIVS, 1)
@@ -197,11 +206,9 @@ def server_filter() -> bytes:
     code = _numbers_of_this_machine()
     for name in ALLOWED:
         code += _if(name, [(_RETURN, 0, 0, _ALLOW)])
-    for name in PRETENDED:
-        code += _if(name, [(_RETURN, 0, 0, _FAIL | 0)])
     for name in FORBIDDEN:
         code += _if(name, [(_RETURN, 0, 0, _KILL)])
-    for name in CONFINING:
+    for name in CONFINING | PRETENDED:
         code += _if(name, [(_RETURN, 0, 0, _ALLOW)])
     # clone3 hides its flags from a filter: glibc falls back to clone where it is not there.
     code += _if("clone3", [(_RETURN, 0, 0, _FAIL | _ENOSYS)])
@@ -228,7 +235,9 @@ def program_filter(pid: int) -> bytes:
     code += _if("kill", [(_RETURN, 0, 0, _KILL)])
     # Limits may be read, not set: the third argument, a pointer, must be null.
     code += _if("prlimit64", _null(2))
-    for name in ("setrlimit", "prctl", "capset", "landlock_restrict_self"):
+    for name in PRETENDED:
+        code += _if(name, [(_RETURN, 0, 0, _FAIL | 0)])
+    for name in ("setrlimit", "prctl", "capset", "landlock_restrict_self", "memfd_create"):
         code += _if(name, [(_RETURN, 0, 0, _FAIL | _EPERM)])
     return _packed([*code, (_RETURN, 0, 0, _ALLOW)])
 
@@ -314,12 +323,15 @@ FILES = 1024  # at most, in the scratch folder
 DEVICES = (Path("/dev/null"), Path("/dev/urandom"))
 
 
-def enter_namespaces(root: Path, readable: Sequence[Path], scratch: Path, size: int) -> None:
+def enter_namespaces(
+    root: Path, readable: Sequence[Path], hidden: frozenset[Path], scratch: Path, size: int
+) -> None:
     """Go on as the first process of new namespaces, with nothing but ``readable`` to be seen.
 
     Args:
         root: an empty folder, where the new root is made.
         readable: what the new root shows, read-only, at its old place.
+        hidden: folders in ``readable`` that are shown empty.
         scratch: the one folder that can be written, ``size`` bytes at most, not kept.
         size: of the scratch folder, in bytes.
 
@@ -348,6 +360,8 @@ def enter_namespaces(root: Path, readable: Sequence[Path], scratch: Path, size: 
         if path.exists() and not any(path.is_relative_to(parent) for parent in shown):
             shown.append(path)
             _show(path, root)
+    for path in hidden:
+        mount("tmpfs", root / path.relative_to("/"), "tmpfs", _MS_NOSUID | _MS_RDONLY, "size=4k")
     inner = root / scratch.relative_to("/")
     inner.mkdir(parents=True)
     mount(

@@ -1,6 +1,7 @@
 """Running programs: workers that are isolated, counted and restarted, behind one call."""
 
 import json
+import os
 import queue
 import shutil
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +25,7 @@ from selfcorrect.records import ProgramTests
 # Workers find the package here; programs do not (the server takes it off the path).
 BOOT = "import sys; sys.path.insert(0, {!r}); from selfcorrect.grading.sandbox.server import main"
 PACKAGE = Path(server.__file__).parents[3]
+ATTEMPTS = 4
 PATIENCE = 20.0  # seconds beyond an execution's own limit, for a machine that is busy
 
 
@@ -88,7 +91,7 @@ class Sandbox:
         for worker in made:
             self._idle.put(worker)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
-        self._close = weakref.finalize(self, _close, made, self._threads)
+        self._close = weakref.finalize(self, _close, os.getpid(), made, self._threads)
 
     def run(self, program: str, tests: ProgramTests) -> Result:
         """Execute one program with its tests."""
@@ -113,7 +116,9 @@ class Sandbox:
         self.close()
 
 
-def _close(workers: "list[_Worker]", threads: ThreadPoolExecutor) -> None:
+def _close(owner: int, workers: "list[_Worker]", threads: ThreadPoolExecutor) -> None:
+    if os.getpid() != owner:  # a forked child ends, not whom the workers belong to
+        return
     threads.shutdown(wait=False, cancel_futures=True)
     for worker in workers:
         worker.end()
@@ -198,7 +203,8 @@ class _Worker:
             "limits": asdict(limits),
         }
         data = json.dumps(task).encode()
-        for _ in range(2):  # a worker that was lost meanwhile is replaced
+        for attempt in range(ATTEMPTS):  # a worker that is lost without a word is replaced
+            time.sleep(0.1 * (2**attempt - 1))
             if self._process is None:
                 self._start()
             assert self._stream is not None
@@ -208,7 +214,7 @@ class _Worker:
                 result = Result.from_message(self._receive())
             except TimeoutError:
                 self.stop()
-                break
+                return Result(Outcome.TIMEOUT, "the tests did not come to an end and were killed")
             except (OSError, EOFError, ValueError):
                 self.stop()
                 continue
@@ -217,7 +223,10 @@ class _Worker:
             except (OSError, EOFError):
                 self.stop()
             return result
-        return Result(Outcome.TIMEOUT, "the tests did not come to an end and were killed")
+        raise SandboxProblem(
+            f"no program can be run: {ATTEMPTS} workers ended before one was started. Look for "
+            "what this machine has run out of: memory, processes, or space for temporary files."
+        )
 
     def end(self) -> None:
         """Stop for good."""

@@ -16,11 +16,13 @@ import signal
 import socket
 import sys
 import sysconfig
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
 from selfcorrect.grading.sandbox import judge, layers
 from selfcorrect.grading.sandbox.candidate import Candidate, Stream
+from selfcorrect.grading.sandbox.limits import Outcome, Result
 
 # What programs import most; a module that is here already costs them nothing.
 WARM = (
@@ -37,8 +39,19 @@ LIBRARIES = (
                 "/usr/share/zoneinfo", "/dev/urandom")),
 )  # fmt: skip
 
+# What others have installed there, tests and solutions of a benchmark perhaps.
+PACKAGES = frozenset(
+    found
+    for library in LIBRARIES
+    if library.is_dir()
+    for pattern in ("*-packages", "python3*", "*/*-packages")
+    for found in library.glob(pattern)
+    if found.name in ("site-packages", "dist-packages", "python3")
+)
+
 JUDGE_MEMORY = 2**30
 THREADS = 64
+TOO_LONG = asdict(Result(Outcome.TIMEOUT, "the tests took too long and were killed"))
 ANY_PID = b"\xfe\xca\xfe\x7f"  # in a filter that is built once, where a process's own pid goes
 
 
@@ -74,12 +87,13 @@ class Server:
                        or Path(path).is_relative_to(sysconfig.get_path("platstdlib"))]  # fmt: skip
         self.mapped = layers.mapped_memory()
         if "namespaces" in wanted:
-            layers.enter_namespaces(root, LIBRARIES, scratch, size=64 * layers.MIB)
+            layers.enter_namespaces(root, LIBRARIES, PACKAGES, scratch, size=64 * layers.MIB)
+        libraries = [path for library in LIBRARIES for path in layers.except_for(library, PACKAGES)]
         self.alone = "namespaces" in wanted
         self.ruleset = self.judge_ruleset = None
         if "landlock" in wanted:
-            self.ruleset = layers.landlock(LIBRARIES, scratch if self.alone else None)
-            self.judge_ruleset = layers.landlock(LIBRARIES, signals=True)
+            self.ruleset = layers.landlock(libraries, scratch if self.alone else None)
+            self.judge_ruleset = layers.landlock(libraries, signals=True)
         if self.alone:
             layers.drop_capabilities()
         if "seccomp" in wanted:
@@ -96,13 +110,19 @@ class Server:
         while os.read(self.stream, 1):
             pid = os.fork()
             if pid == 0:
-                self._judge()
+                try:
+                    self._judge()
+                finally:  # not by `serve`: without a report, whoever asked tries another worker
+                    os._exit(1)
             _, status = os.waitpid(pid, 0)
+            if os.WIFSIGNALED(status):
+                judge.tell(self.stream, TOO_LONG)
             empty(self.scratch)
-            # Killed before its report, or something is left of the program: a new worker is needed.
+            # A request half read, or something that is left of the program: a new worker is needed.
             if status or any(self.scratch.iterdir()):
                 break
-            os.write(self.stream, b".")
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self.stream, b".")
         if not self.alone:  # whoever asked may be gone, and the folder is on a real disk
             empty(self.scratch.parent)
             with contextlib.suppress(OSError):
@@ -129,7 +149,7 @@ class Server:
         """Confine this process, then run the program that comes down the channel."""
         with contextlib.suppress(layers.LayerMissing):
             layers.die_with_parent()
-        output = os.open(self.scratch, os.O_TMPFILE | os.O_WRONLY)  # gone with the process
+        output = os.memfd_create("output")  # gone with the process
         nothing = os.open(os.devnull, os.O_RDONLY)
         kept = [nothing, output, output, channel]  # to become 0, 1, 2, 3
         kept += [] if self.ruleset is None else [self.ruleset]
@@ -139,12 +159,11 @@ class Server:
             os.dup2(100 + target, target)
         os.closerange(len(kept), 2**20)
         os.chdir(self.scratch)
-        for caught in (signal.SIGXFSZ, signal.SIGPIPE, signal.SIGINT):
-            signal.signal(caught, signal.SIG_DFL)
+        for ignored in (signal.SIGXFSZ, signal.SIGPIPE, signal.SIGINT):  # as Python sets them
+            signal.signal(ignored, signal.SIG_DFL)
 
         stream = Stream(3)
-        start = stream.receive()
-        cpu_seconds, memory, output_size = start["limits"]
+        cpu_seconds, memory, output_size = stream.receive()["limits"]
         threads = THREADS if self.alone else None
         layers.limit(cpu_seconds, self.mapped + memory, output_size, threads)
         if self.ruleset is not None:
@@ -153,8 +172,9 @@ class Server:
             os.close(4)
         if "seccomp" in self.wanted:
             layers.enter_seccomp(self.filter.replace(ANY_PID, os.getpid().to_bytes(4, "little")))
+        stream.send({"ready": True})
         candidate = Candidate(stream)
-        candidate.run(start["program"])
+        candidate.run(stream.receive()["program"])
         candidate.serve()
 
 
@@ -184,6 +204,9 @@ def empty(folder: Path) -> None:
 def main() -> NoReturn:
     """Start as the last argument says, report the layers, serve."""
     options: dict[str, Any] = json.loads(sys.argv[-1])
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # whatever the parent's were
+    for number in (signal.SIGALRM, signal.SIGXCPU, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
     stream = options["stream"]
     try:
         server = Server(stream, Path(options["scratch"]), options["layers"], Path(options["root"]))

@@ -79,7 +79,7 @@ FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
 CONFINING: dict[str, tuple[int | None, int | None]] = {
     "clone": (56, 220), "kill": (62, 129), "tgkill": (234, 131), "prctl": (157, 167),
     "setrlimit": (160, 164), "prlimit64": (302, 261), "capset": (126, 91),
-    "landlock_restrict_self": (446, 446),
+    "landlock_restrict_self": (446, 446), "memfd_create": (319, 279),
 }
 
 # Allowed or not by their arguments.

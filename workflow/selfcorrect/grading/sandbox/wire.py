@@ -221,7 +221,10 @@ class Decoder:
         return decimal.Decimal(text)
 
     def _read_Fraction(self, *parts: Any) -> fractions.Fraction:  # noqa: N802
-        return fractions.Fraction(*(self._value(part) for part in parts))
+        numbers = [self._value(part) for part in parts]
+        if [type(number) for number in numbers] != [int, int]:  # of a text it takes any time
+            raise WireError("a fraction is not of two integers")
+        return fractions.Fraction(*numbers)
 
     def _read_timedelta(self, *parts: int) -> datetime.timedelta:
         return datetime.timedelta(*parts)
