@@ -18,7 +18,7 @@ from selfcorrect.lm.checkpoint import Workspace
 from selfcorrect.lm.models import LanguageModel
 from selfcorrect.records import Trace
 from selfcorrect.rollout import rollout
-from selfcorrect.spec import RL, AdaptiveBeta2
+from selfcorrect.spec.training import RL, AdaptiveBeta2
 from tiny import Toy, grade, language_model, plain_logits, rl, same_weights, weights
 
 TASK = Toy()
