@@ -1120,6 +1120,10 @@ READING = [
         "memory": "def f(x): return open('/dev/mem', 'rb').read(1)",
         "a disk": "def f(x): return open('/dev/vda', 'rb').read(1)",
         "a terminal": "def f(x): return open('/dev/tty')",
+        "installed packages": """
+            import os, sysconfig
+            def f(x): return os.listdir(sysconfig.get_path("stdlib") + "/site-packages")
+        """,
         "other processes": "import os\ndef f(x): return [n for n in os.listdir('/proc')]",
         "this package's tests": "def f(x): return open(@TESTS@).read()",
         "its parent's memory": """

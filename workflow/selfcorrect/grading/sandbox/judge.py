@@ -344,15 +344,20 @@ def serve(stream: int, channel: int, candidate: int) -> NoReturn:
     resource.setrlimit(resource.RLIMIT_CPU, (longest, longest))
     asked = Channel(channel, limits)
 
-    def alarm(*_: Any) -> NoReturn:
-        asked.over = asked.over or Verdict(Outcome.TIMEOUT, "the tests took too long")
-        raise asked.over
+    done = False
+
+    def alarm(*_: Any) -> None:
+        if not done:
+            asked.over = asked.over or Verdict(Outcome.TIMEOUT, "the tests took too long")
+            raise asked.over
 
     signal.signal(signal.SIGALRM, alarm)
     signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1, 1)  # in case tests catch it
     try:
         result = test(asked, task)
+        done = True
     except Verdict as verdict:  # the alarm, between two lines of ours
+        done = True
         result = Result(verdict.outcome, verdict.reason)
     signal.setitimer(signal.ITIMER_REAL, 0)
     ended = asked.over.reason if isinstance(asked.over, Gone) else None

@@ -203,10 +203,16 @@ class _Worker:
             "limits": asdict(limits),
         }
         data = json.dumps(task).encode()
+        why = ""
         for attempt in range(ATTEMPTS):  # a worker that is lost without a word is replaced
             time.sleep(0.1 * (2**attempt - 1))
-            if self._process is None:
-                self._start()
+            try:
+                if self._process is None:
+                    self._start()
+            except OSError as error:
+                self.stop()
+                why = str(error)
+                continue
             assert self._stream is not None
             self._stream.settimeout(limits.wall_seconds + PATIENCE)
             try:
@@ -217,6 +223,7 @@ class _Worker:
                 return Result(Outcome.TIMEOUT, "the tests did not come to an end and were killed")
             except (OSError, EOFError, ValueError):
                 self.stop()
+                why = "it ended before a program was started"
                 continue
             try:
                 self._exactly(1)  # it is ready for more
@@ -224,7 +231,7 @@ class _Worker:
                 self.stop()
             return result
         raise SandboxProblem(
-            f"no program can be run: {ATTEMPTS} workers ended before one was started. Look for "
+            f"no program can be run: {ATTEMPTS} workers failed, the last because {why}. Look for "
             "what this machine has run out of: memory, processes, or space for temporary files."
         )
 
