@@ -5,45 +5,17 @@ what they expect, nor any way to give a verdict. Whatever the program does to th
 only change what it answers.
 """
 
-import json
 import os
 import sys
 import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from selfcorrect.grading.sandbox.frames import Stream
 from selfcorrect.grading.sandbox.wire import Decoder, Encoder
 
 FILE_NAME = "<program>"
 LONGEST_MESSAGE = 500  # characters of an exception's message
-
-
-class Stream:
-    """Messages over a connected descriptor: four bytes of length, then JSON."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def send(self, message: Any) -> None:
-        """Send one message."""
-        data = json.dumps(message, separators=(",", ":")).encode()
-        data = len(data).to_bytes(4, "big") + data
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-
-    def receive(self) -> Any:
-        """The next message; EOFError at the end."""
-        return json.loads(self._exactly(int.from_bytes(self._exactly(4), "big")))
-
-    def _exactly(self, size: int) -> bytes:
-        parts = []
-        while size:
-            part = os.read(self._descriptor, min(size, 1 << 20))
-            if not part:
-                raise EOFError
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
 
 
 class Candidate:
@@ -142,14 +114,7 @@ def explained(error: BaseException) -> dict[str, Any]:
         message = (error.args[0] if one else str(error))[:LONGEST_MESSAGE]
     except BaseException:
         message = ""
-    line = None
-    at = error.__traceback__
-    while at is not None:
-        if at.tb_frame.f_code.co_filename == FILE_NAME:
-            line = at.tb_lineno
-        at = at.tb_next
-    if isinstance(error, SyntaxError):
-        line = error.lineno
+    line = error.lineno if isinstance(error, SyntaxError) else last_line(error, FILE_NAME)
     return {
         "raised": [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"],
         "name": type(error).__name__,
@@ -157,3 +122,14 @@ def explained(error: BaseException) -> dict[str, Any]:
         "line": line,
         "errno": error.errno if isinstance(error, OSError) else None,
     }
+
+
+def last_line(error: BaseException, file_name: str) -> int | None:
+    """The innermost line of a file that an exception came through."""
+    line = None
+    at = error.__traceback__
+    while at is not None:
+        if at.tb_frame.f_code.co_filename == file_name:
+            line = at.tb_lineno
+        at = at.tb_next
+    return line

@@ -17,6 +17,8 @@ import sys
 import time
 from typing import Any, NoReturn
 
+from selfcorrect.grading.sandbox import frames
+from selfcorrect.grading.sandbox.candidate import last_line
 from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
 from selfcorrect.grading.sandbox.wire import Decoder, Encoder, WireError
 
@@ -53,6 +55,7 @@ class Channel:
 
     def __init__(self, descriptor: int, limits: Limits) -> None:
         self._descriptor = descriptor
+        self._stream = frames.Stream(descriptor)
         self._limits = limits
         self._until = time.monotonic() + limits.wall_seconds
         self._remotes: dict[tuple[Any, ...], Remote] = {}
@@ -114,41 +117,34 @@ class Channel:
         raise error
 
     def _send(self, message: Any) -> None:
-        data = json.dumps(message, separators=(",", ":")).encode()
-        data = len(data).to_bytes(4, "big") + data
         try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            self._stream.send(message)
         except OSError:
             raise Gone("it closed its stream") from None
 
     def _receive(self) -> Any:
-        size = int.from_bytes(self._exactly(4), "big")
-        if size > self._limits.output:
-            raise Verdict(Outcome.OUTPUT, f"an answer of {size} bytes")
         try:
-            reply = json.loads(self._exactly(size))
+            size = frames.length(self._read)
+            if size > self._limits.output:
+                raise Verdict(Outcome.OUTPUT, f"an answer of {size} bytes")
+            reply = json.loads(frames.exactly(self._read, size))
+        except EOFError:
+            raise Gone("it ended") from None
         except (ValueError, RecursionError) as error:
             raise Gone(f"its answer cannot be read: {error}") from None
         if not isinstance(reply, dict):
             raise Gone("its answer cannot be read")
         return reply
 
-    def _exactly(self, size: int) -> bytes:
-        parts = []
-        while size:
-            left = self._until - time.monotonic()
-            if left <= 0 or not self._ready.poll(1000 * left):
-                raise Verdict(Outcome.TIMEOUT, f"no answer in {self._limits.wall_seconds:g} s")
-            try:
-                part = os.read(self._descriptor, min(size, 1 << 20))
-            except OSError:
-                part = b""
-            if not part:
-                raise Gone("it ended")
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+    def _read(self, size: int) -> bytes:
+        """At most ``size`` bytes, none at the end; a verdict where there are none in time."""
+        left = self._until - time.monotonic()
+        if left <= 0 or not self._ready.poll(1000 * left):
+            raise Verdict(Outcome.TIMEOUT, f"no answer in {self._limits.wall_seconds:g} s")
+        try:
+            return os.read(self._descriptor, size)
+        except OSError:
+            return b""
 
 
 class Remote:
@@ -275,12 +271,7 @@ def test(channel: Channel, task: dict[str, Any]) -> Result:
 
 def _failure(error: BaseException, code: str) -> str:
     """Which test failed, and how."""
-    line = None
-    at = error.__traceback__
-    while at is not None:
-        if at.tb_frame.f_code.co_filename == FILE_NAME:
-            line = at.tb_lineno
-        at = at.tb_next
+    line = last_line(error, FILE_NAME)
     said = type(error).__name__
     with contextlib.suppress(BaseException):  # its message may hold the program's own objects
         said += f": {error}" if str(error) else ""
@@ -337,7 +328,10 @@ def _end(status: int, cpu: float, limits: Limits, ended: str) -> tuple[Outcome, 
 
 def serve(stream: int, channel: int, candidate: int) -> NoReturn:
     """Judge the one program that ``stream`` holds, by the process behind ``channel``."""
-    task = json.loads(_read(stream, int.from_bytes(_read(stream, 4), "big")))
+    try:
+        task = frames.Stream(stream).receive()
+    except EOFError:
+        os._exit(0)
     limits = Limits(**task.pop("limits"))
     # Tests that hang in one long operation are beyond the alarm, but not beyond this.
     longest = min(LONGEST, int(limits.wall_seconds) + 2)
@@ -367,19 +361,5 @@ def serve(stream: int, channel: int, candidate: int) -> NoReturn:
 
 def tell(stream: int, report: dict[str, Any]) -> None:
     """Send a report to whoever asked, if there is anybody left."""
-    data = json.dumps(report).encode()
-    data = len(data).to_bytes(4, "big") + data
     with contextlib.suppress(BrokenPipeError):
-        while data:
-            data = data[os.write(stream, data) :]
-
-
-def _read(descriptor: int, size: int) -> bytes:
-    parts = []
-    while size:
-        part = os.read(descriptor, min(size, 1 << 20))
-        if not part:
-            os._exit(0)
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+        frames.Stream(stream).send(report)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from selfcorrect.files import FileProblem
-from selfcorrect.grading.sandbox import layers, server
+from selfcorrect.grading.sandbox import frames, layers, server
 from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
 from selfcorrect.records import ProgramTests
 
@@ -202,7 +202,7 @@ class _Worker:
             "names": tests.names,
             "limits": asdict(limits),
         }
-        data = json.dumps(task).encode()
+        request = b"R" + frames.framed(task)
         why = ""
         for attempt in range(ATTEMPTS):  # a worker that is lost without a word is replaced
             time.sleep(0.1 * (2**attempt - 1))
@@ -216,7 +216,7 @@ class _Worker:
             assert self._stream is not None
             self._stream.settimeout(limits.wall_seconds + PATIENCE)
             try:
-                self._stream.sendall(b"R" + len(data).to_bytes(4, "big") + data)
+                self._stream.sendall(request)
                 result = Result.from_message(self._receive())
             except TimeoutError:
                 self.stop()
@@ -226,7 +226,7 @@ class _Worker:
                 why = "it ended before a program was started"
                 continue
             try:
-                self._exactly(1)  # it is ready for more
+                frames.exactly(self._stream.recv, 1)  # it is ready for more
             except (OSError, EOFError):
                 self.stop()
             return result
@@ -297,15 +297,5 @@ class _Worker:
 
     def _receive(self) -> Any:
         assert self._stream is not None
-        return json.loads(self._exactly(int.from_bytes(self._exactly(4), "big")))
-
-    def _exactly(self, size: int) -> bytes:
-        assert self._stream is not None
-        parts = []
-        while size:
-            part = self._stream.recv(min(size, 1 << 20))
-            if not part:
-                raise EOFError
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+        read = self._stream.recv
+        return json.loads(frames.exactly(read, frames.length(read)))

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from selfcorrect.grading.sandbox import judge, layers
-from selfcorrect.grading.sandbox.candidate import Candidate, Stream
+from selfcorrect.grading.sandbox.candidate import Candidate
+from selfcorrect.grading.sandbox.frames import Stream
 from selfcorrect.grading.sandbox.limits import Outcome, Result
 
 # What programs import most; a module that is here already costs them nothing.
@@ -214,8 +215,7 @@ def main() -> NoReturn:
     except OSError as error:
         hello = {"ready": False, "why": str(error)}
     os.dup2(0, 2)  # whoever started it reads no further
-    data = json.dumps(hello).encode()
-    os.write(stream, len(data).to_bytes(4, "big") + data)
+    Stream(stream).send(hello)
     if hello["ready"]:
         server.serve()
     os._exit(1)
