@@ -47,6 +47,6 @@ def make_job(
     )
     chains = (("single_turn_rl",), ("stage1",), ("stage1", "score"))
     return ReportJob(
-        tasks=tuple(tasks), programming=tuple(programming), seeds=tuple(seeds), methods=rows,
-        chains=chains,
+        tasks=tuple(tasks), programming=tuple(programming),
+        temperatures=dict.fromkeys(tasks, 0.7), seeds=tuple(seeds), methods=rows, chains=chains,
     )  # fmt: skip

@@ -19,7 +19,7 @@ def test_tabulate_replaces_its_folder(write_grades, job, tmp_path):
     tabulate.main(["--spec", job.model_dump_json(), "--grades", *grades, "--output", str(output)])
     assert sorted(path.name for path in output.iterdir()) == [
         f"{name}.{kind}"
-        for name in ("ablations", "attempts", "main")
+        for name in ("ablations", "attempts", "main", "pass_at_k")
         for kind in ("csv", "md", "tex")
     ]
 

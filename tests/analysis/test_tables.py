@@ -3,14 +3,16 @@
 import json
 import re
 from dataclasses import replace
+from itertools import combinations
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from synthetic import make_job
 
 from selfcorrect.analysis import tables
-from selfcorrect.analysis.numbers import attempts_csv, comparison_csv
+from selfcorrect.analysis.numbers import attempts_csv, comparison_csv, pass_at_k_csv
 from selfcorrect.analysis.render import escape, number
 from selfcorrect.analysis.results import read_all_grades
 from selfcorrect.analysis.summary import Report, summarise
@@ -82,7 +84,7 @@ def test_markdown_shows_intervals_signs_and_the_best_second_attempt(report, tmp_
 
 def test_latex_is_ascii_and_square(report, tmp_path):
     tables.write(report, tmp_path / "tables")
-    for name in ("main", "ablations", "attempts"):
+    for name in ("main", "ablations", "attempts", "pass_at_k"):
         text = (tmp_path / "tables" / f"{name}.tex").read_text()
         assert text.isascii()
         assert text.count(r"\begin{") == text.count(r"\end{")
@@ -92,7 +94,7 @@ def test_latex_is_ascii_and_square(report, tmp_path):
             if r"\\" in line:
                 spanned = sum(int(n) - 1 for n in re.findall(r"\\multicolumn{(\d+)}", line))
                 assert line.count(" & ") + 1 + spanned == columns, line
-    assert r"SCoRe, $\beta$ \& $\gamma$" in text
+    assert r"SCoRe, $\beta$ \& $\gamma$" in (tmp_path / "tables" / "ablations.tex").read_text()
 
 
 def test_every_label_of_the_default_config_can_be_set_in_latex(repository):
@@ -122,6 +124,37 @@ def test_attempts_without_such_methods_say_so(report):
     two = replace(report, summaries=tuple(of for of in report.summaries if of.later is None))
     assert "No method was given more" in tables.markdown(tables.attempts_table(two))
     assert attempts_csv(two).empty
+
+
+def test_pass_at_k_is_the_share_of_draws_that_hold_a_right_attempt(write_grades, job):
+    traces = ["rw", "ww", "wr", *["ww"] * 3, *["rr"] * 6]  # 2 problems with 6 samples each
+    report = summarise(read_all_grades([write_grades("base", ["rr"] * 2, traces, 6)]), job)
+    table = pass_at_k_csv(report).set_index("k")
+    assert table.index.tolist() == [1, 2, 4, 6]
+    for k, row in table.iterrows():
+        draws = list(combinations([True, *[False] * 5], k))
+        one_of_six = np.mean([any(draw) for draw in draws])
+        assert row[["t1", "t2"]].tolist() == pytest.approx([100 * (one_of_six + 1) / 2] * 2)
+        assert row["t1_low"] < row["t1"] <= row["t1_high"]
+    text = tables.markdown(tables.pass_at_k_table(report))
+    assert "| Method | t1 pass@1 | t1 pass@2 | t1 pass@4 | t1 pass@6 | t2 pass@1 |" in text
+    assert "| Base | 58.3 [" in text and "T = 0.7" in text
+
+
+def test_seeds_with_fewer_samples_are_compared_at_the_ks_they_share(write_grades):
+    job = make_job(seeds=(0, 1))
+    paths = [
+        write_grades("base", BASE, ["rr"] * 20 * samples, samples, seed=seed)
+        for seed, samples in ((0, 4), (1, 2))
+    ]
+    (found,) = summarise(read_all_grades(paths), job).sampled()
+    assert list(found.pass_at) == [1, 2]
+
+
+def test_without_samples_pass_at_k_says_so(write_grades, job):
+    report = summarise(read_all_grades([write_grades("base", BASE)]), job)
+    assert "evaluation.samples" in tables.markdown(tables.pass_at_k_table(report))
+    assert pass_at_k_csv(report).empty
 
 
 def test_truncated_attempts_are_told_in_every_table(report):

@@ -132,6 +132,7 @@ class ReportJob(Strict):
 
     tasks: tuple[str, ...]
     programming: tuple[str, ...] = Field(description="the tasks whose answers are programs")
+    temperatures: dict[str, float] = Field(description="of each task's sampled attempts")
     seeds: tuple[int, ...]
     methods: tuple[MethodRow, ...]
     chains: tuple[tuple[str, ...], ...] = Field(
@@ -267,6 +268,7 @@ class Plan:
         return ReportJob(
             tasks=tasks,
             programming=tuple(name for name in tasks if self.runs_programs(name)),
+            temperatures={name: self.config.tasks[name].evaluation.temperature for name in tasks},
             seeds=self.config.run.seeds,
             methods=tuple(rows),
             chains=tuple(self._chain_of(row.name) for row in rows if self._trains(row.name)),

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from selfcorrect.analysis.pass_at_k import pass_at_k
 from selfcorrect.records import Verdict
 
 Shares = npt.NDArray[np.float64]
@@ -91,3 +92,14 @@ def accuracy_by_turn(of: Outcomes) -> Shares:
     """Accuracy of every attempt as shares per problem, (n, T)."""
     accuracy: Shares = of.right.mean(axis=1)
     return accuracy
+
+
+def chances_of_one_right(of: Outcomes) -> dict[int, Shares]:
+    """pass@k of the first and of the second attempts of a problem's traces, by k, each (n, 2).
+
+    k runs through the powers of two up to the number of traces, and that number itself.
+    """
+    traces = of.right.shape[1]
+    right = of.right[..., :2].sum(axis=1)
+    ks = [2**power for power in range(traces.bit_length()) if 2**power < traces]
+    return {k: pass_at_k(traces, right, k) for k in (*ks, traces)}

@@ -69,6 +69,20 @@ def attempts_csv(report: Report) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def pass_at_k_csv(report: Report) -> pd.DataFrame:
+    """One row per task, method and k: pass@k of first and of second attempts, in percent.
+
+    Of sampled traces, ``samples`` for each problem; both turns of a trace count as one sample.
+    """
+    columns = [*_IDENTITY, "k", *_estimate_columns("t1"), *_estimate_columns("t2")]
+    rows = [
+        _identity(summary) | {"k": k} | _estimate("t1", first) | _estimate("t2", second)
+        for summary in report.sampled()
+        for k, (first, second) in summary.pass_at.items()
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def _identity(summary: Summary) -> dict[str, Any]:
     return {
         "task": summary.task,

@@ -21,8 +21,9 @@ class Summary:
 
     ``metrics``: by name, those of ``metrics.per_problem`` and ``delta``. ``turns``: accuracy of
     each attempt. ``later``: accuracy of the last attempt minus that of the second, where there are
-    more than two. ``verdicts``: how many attempts of all turns and seeds got each.
-    ``against_base``: t1 and t2 compared with the base's; empty for the base and without one.
+    more than two. ``pass_at``: pass@k of first and second attempts, by k. ``verdicts``: how many
+    attempts of all turns and seeds got each. ``against_base``: t1 and t2 compared with the base's;
+    empty for the base and without one.
     """
 
     task: str
@@ -34,6 +35,7 @@ class Summary:
     metrics: Mapping[str, Estimate]
     turns: tuple[Estimate, ...]
     later: Estimate | None
+    pass_at: Mapping[int, tuple[Estimate, ...]]
     verdicts: Mapping[str, int]
     against_base: Mapping[str, Comparison]
 
@@ -73,6 +75,10 @@ class Report:
             for summary in self.summaries
             if summary.later is not None and decoding in (None, summary.decoding)
         ]
+
+    def sampled(self) -> list[Summary]:
+        """The summaries of traces that were drawn at a temperature."""
+        return [summary for summary in self.summaries if summary.decoding == "sampled"]
 
     def seeds_in_words(self) -> str:
         """Which seeds, for captions."""
@@ -178,6 +184,7 @@ def _summary(
         turns=tuple(statistics.share(by_turn[..., turn]).percent()
                     for turn in range(by_turn.shape[-1])),
         later=_later(by_turn) if by_turn.shape[-1] > 2 else None,
+        pass_at=_pass_at(found),
         verdicts=sum((Counter(of.verdicts) for of in found.values()), Counter()),
         against_base=_against(found, base, shared) if shared else {},
     )  # fmt: skip
@@ -187,6 +194,16 @@ def _stacked(found: Mapping[int, Outcomes]) -> dict[str, Shares]:
     """Each metric's shares per problem of all seeds, (S, n)."""
     seeds = [metrics.per_problem(of) for of in found.values()]
     return {name: np.stack([seed[name] for seed in seeds]) for name in seeds[0]}
+
+
+def _pass_at(found: Mapping[int, Outcomes]) -> dict[int, tuple[Estimate, ...]]:
+    seeds = [metrics.chances_of_one_right(of) for of in found.values()]
+    ks = set.intersection(*(set(seed) for seed in seeds))  # a seed may have had fewer samples
+    stacked = {k: np.stack([seed[k] for seed in seeds]) for k in sorted(ks)}  # (S, n, 2)
+    return {
+        k: tuple(statistics.share(values[..., turn]).percent() for turn in range(2))
+        for k, values in stacked.items()
+    }
 
 
 def _later(by_turn: Shares) -> Estimate:

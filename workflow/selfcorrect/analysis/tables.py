@@ -1,8 +1,8 @@
-"""The tables: ``main`` (the paper's Tables 1 and 2), ``code`` (Table 3), ``ablations`` (Table 4)
-and ``attempts``.
+"""The tables: ``main`` (the paper's Tables 1 and 2), ``code`` (Table 3), ``ablations`` (Table 4),
+``attempts`` (Fig. 8) and ``pass_at_k``.
 
 Each is written as CSV (every number, both decodings), Markdown and LaTeX (greedy, with intervals
-and the paper's numbers).
+and the paper's numbers; pass@k is about samples).
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from selfcorrect import paper
 from selfcorrect.analysis.metrics import PAPER_METRICS
-from selfcorrect.analysis.numbers import attempts_csv, comparison_csv
+from selfcorrect.analysis.numbers import attempts_csv, comparison_csv, pass_at_k_csv
 from selfcorrect.analysis.render import NONE, Cell, Column, Table, latex, markdown, number
 from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report, Summary, most_turns
@@ -91,6 +91,7 @@ def write(report: Report, folder: Path) -> None:
         if of.programming is not True or report.spec.programming
     ]
     made.append((attempts_table(report), attempts_csv(report)))
+    made.append((pass_at_k_table(report), pass_at_k_csv(report)))
     for table, numbers in made:
         numbers.to_csv(folder / f"{table.name}.csv", index=False, float_format="%.10g")
         (folder / f"{table.name}.md").write_text(markdown(table))
@@ -199,6 +200,48 @@ def attempts_table(report: Report) -> Table:
     )
 
 
+def pass_at_k_table(report: Report) -> Table:
+    """The chance that one of k sampled attempts is right, for first and for second attempts."""
+    shown = report.sampled()
+    ks = sorted({k for summary in shown for k in summary.pass_at})
+
+    def cells(summary: Summary) -> list[Cell]:
+        by_turn = [
+            [_cell(summary.pass_at[k][turn]) if k in summary.pass_at else Cell("") for k in ks]
+            for turn in range(2)
+        ]
+        return [
+            Cell(summary.method.label),
+            *by_turn[0], *by_turn[1],
+            Cell(str(summary.samples)),
+            Cell(str(summary.problems)),
+            Cell(_seeds(summary.seeds)),
+        ]  # fmt: skip
+
+    notes = [
+        _about_intervals(report),
+        "pass@k: the chance that at least one of k attempts is right, by the unbiased estimator of "
+        "Chen et al. (2021) from all samples of a problem; pass@1 is the accuracy at that "
+        "temperature. A second attempt has its own first one before it.",
+        *report.missing_in_words(),
+    ]
+    if not shown:
+        notes.insert(0, "No method was sampled (`evaluation.samples`).")
+    return Table(
+        name="pass_at_k",
+        caption=f"pass@k of first and second attempts: {_what(report, shown, sampled=True)}",
+        columns=[
+            Column("Method"),
+            *(Column(f"pass@{k}", turn) for turn in ("t1", "t2") for k in ks),
+            Column("samples", on_paper=False),
+            Column("n", on_paper=False),
+            Column("seeds", on_paper=False),
+        ],
+        groups=_grouped(report, shown, cells),
+        notes=notes,
+    )
+
+
 def _grouped(
     report: Report, shown: Sequence[Summary], cells: Callable[[Summary], list[Cell]]
 ) -> dict[str, list[list[Cell]]]:
@@ -209,7 +252,7 @@ def _grouped(
     }
 
 
-def _what(report: Report, shown: Sequence[Summary]) -> str:
+def _what(report: Report, shown: Sequence[Summary], sampled: bool = False) -> str:
     """The second half of a caption: what was measured, on how much."""
     parts = []
     for task in report.spec.tasks:
@@ -218,7 +261,10 @@ def _what(report: Report, shown: Sequence[Summary]) -> str:
             seeds = max((summary.seeds for summary in of_task), key=len)
             plural = "seed" if len(seeds) == 1 else "seeds"
             parts.append(f"{task}, {of_task[0].problems} problems, {plural} {_seeds(seeds)}")
-    return "; ".join([*parts, "greedy decoding, percent of problems."])
+            if sampled:
+                parts[-1] += f", T = {report.spec.temperatures[task]:g}"
+    how = "sampled" if sampled else "greedy decoding"
+    return "; ".join([*parts, f"{how}, percent of problems."])
 
 
 def _cell(of: Estimate, signed: bool = False, bold: bool = False) -> Cell:
