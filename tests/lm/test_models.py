@@ -50,6 +50,17 @@ def test_the_vocabulary_does_not_depend_on_the_order_of_texts():
     assert word_level_tokenizer(texts).get_vocab() == one
 
 
+def test_the_longest_named_piece_is_a_token_and_all_else_is_cut_as_ever():
+    pieces = ["+1", ")+1", "return x", "return (x"]
+    tokenizer = word_level_tokenizer([" Take x.", *"()123"], pieces)
+    cut = tokenizer.tokenize("return (x+1)+1) Take x.2")
+    assert cut == ["return (x", "+1", ")+1", ")", " Take", " x", ".", "2"]
+    vocabulary = tokenizer.get_vocab()
+    assert set(pieces) <= set(vocabulary)
+    shuffled = word_level_tokenizer([*"()123", " Take x."], reversed(pieces))
+    assert shuffled.get_vocab() == vocabulary
+
+
 # --- saved and loaded ---------------------------------------------------------------------------
 
 

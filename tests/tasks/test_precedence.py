@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfcorrect import seeds
-from selfcorrect.lm.tokenizer import UNKNOWN, word_level_tokenizer
+from selfcorrect.lm.pretrain import tokenizer_of
+from selfcorrect.lm.tokenizer import UNKNOWN
 from selfcorrect.spec.precedence import PrecedenceCorpus, PrecedenceProblems, problems_with
 from selfcorrect.tasks import precedence
 from selfcorrect.tasks.precedence import Precedence
@@ -421,25 +422,23 @@ def test_no_document_is_about_a_held_out_problem():
     assert not held_out & {document.question for document in documents}
 
 
-def test_every_text_survives_the_tokenizer(testbed):
-    texts = testbed.prompts
-    tokenizer = word_level_tokenizer(
-        [texts.opening(""), *testbed.alphabet(), texts.correction, texts.refinement]
-    )
+@pytest.mark.parametrize(
+    "data", [{}, {"operations": [12], "pairs": [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.4]}]
+)
+def test_every_text_survives_the_tokenizer_and_every_operation_is_a_token(data):
+    testbed = make(**data)
+    tokenizer = tokenizer_of(testbed)
     documents = list(testbed.documents(seeds.generator(11, "corpus"), 2000))
-    said = {texts.correction, texts.refinement}
-    said |= {texts.opening(document.question) for document in documents}
-    said |= {attempt for document in documents for attempt in document.attempts}
-    longest = make(operations=[12], pairs=[0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.4])
-    said |= {
-        attempt
-        for document in longest.documents(seeds.generator(12, "corpus"), 500)
-        for attempt in document.attempts
-    }
+    attempts = {attempt for document in documents for attempt in document.attempts}
+    said = {testbed.prompts.correction, testbed.prompts.refinement, *attempts}
+    said |= {testbed.prompts.opening(document.question) for document in documents}
     encoded = tokenizer(sorted(said), add_special_tokens=False)["input_ids"]
     assert tokenizer.unk_token == UNKNOWN
     assert tokenizer.unk_token_id not in set(chain.from_iterable(encoded))
     assert tokenizer.batch_decode(encoded) == sorted(said)
+    for attempt in attempts:
+        tokens = tokenizer(attempt, add_special_tokens=False)["input_ids"]
+        assert len(tokens) == 1 + len(re.findall(r"[-+*]", attempt))
 
 
 # --- config -------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from selfcorrect import seeds
 from selfcorrect.lm.chat import Chat
@@ -18,6 +19,13 @@ from selfcorrect.tasks import Document, Testbed
 STEPS_PER_BLOCK = 25  # documents are written and encoded for this many steps at a time
 
 
+def tokenizer_of(task: Testbed) -> PreTrainedTokenizerFast:
+    """The tokenizer of a testbed's tiny model: it knows every text that the model is shown."""
+    pieces = task.alphabet()
+    texts = [*map(task.prompts.opening, pieces), task.prompts.correction, task.prompts.refinement]
+    return word_level_tokenizer(texts, pieces)
+
+
 def pretrain(
     task: Testbed, tiny: TinyModel, spec: Pretraining, seed: int, work: Workspace
 ) -> LanguageModel:
@@ -26,9 +34,7 @@ def pretrain(
     Questions are random digits and instructions are fixed, so there is nothing to learn in them;
     the loss is the mean over all tokens of attempts, EOS included.
     """
-    texts = [task.prompts.opening(""), *task.alphabet(), task.prompts.correction,
-             task.prompts.refinement]  # fmt: skip
-    tokenizer = word_level_tokenizer(texts)
+    tokenizer = tokenizer_of(task)
     lm = LanguageModel(tiny_model(tiny, tokenizer, seeds.derive(seed, "weights")), Chat(tokenizer))
     model = lm.model.train()
     optimiser = torch.optim.AdamW(

@@ -48,7 +48,7 @@ class Testbed(Task, Protocol):
     """A task that can also write the corpus its tiny base model is pretrained on."""
 
     def alphabet(self) -> Sequence[str]:
-        """Every piece of text that questions and attempts are made of."""
+        """The pieces that questions and attempts are made of: the tokens of the tiny model."""
         ...
 
     def documents(self, rng: np.random.Generator, count: int) -> Iterator[Document]:
