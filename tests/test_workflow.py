@@ -6,11 +6,8 @@ dry runs.
 
 import csv
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,25 +15,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from running import ROOT, copy_of_the_project, snakemake
 from selfcorrect.tracefile import read_table
 
-ROOT = Path(__file__).resolve().parents[1]
 QUICK = "config/experiments/quick.yaml"
 RESULTS = Path("results/quick")
 
 pytestmark = pytest.mark.slow
-
-
-def snakemake(project: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run Snakemake in a copy of the project, on the copy's own package."""
-    environment = {**os.environ, "PYTHONPATH": str(project / "workflow"), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
-        cwd=project, env=environment, capture_output=True, text=True, timeout=900,
-    )  # fmt: skip
-    if check:
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    return done
 
 
 def planned(project: Path, *arguments: str) -> set[tuple[str, str]]:
@@ -65,10 +50,7 @@ def overlay(project: Path, name: str, content: dict) -> list[str]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """A copy of the project in which the quick run is finished."""
-    project = tmp_path_factory.mktemp("run") / "project with a space"
-    ignored = shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "*.egg-info",
-                                     "__pycache__", ".*_cache", ".hypothesis", "build")  # fmt: skip
-    shutil.copytree(ROOT, project, ignore=ignored)
+    project = copy_of_the_project(tmp_path_factory.mktemp("run") / "project with a space")
     snakemake(project, "--configfile", QUICK, "--", f"{RESULTS}/tables", f"{RESULTS}/figures")
     return project
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 import yaml
+from tokenizers import ByteLevelBPETokenizer
 from torch import Tensor
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
@@ -57,6 +59,13 @@ _FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
                                                  "query_pre_attn_scalar": 8}),
 }  # fmt: skip
 FAMILIES = tuple(_FAMILIES)
+
+CHATML = (
+    "{%- for message in messages -%}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}"
+)
 
 
 @cache
@@ -131,6 +140,25 @@ def language_model(seed: int = 0, scale: float = 10.0) -> LanguageModel:
             if parameter.dim() > 1:
                 parameter.mul_(scale)
     return LanguageModel(model, chat)
+
+
+def save_checkpoint(folder: Path) -> None:
+    """An ordinary checkpoint: Qwen2 of random weights, a byte-level tokenizer, ChatML."""
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(
+        [prompts.MBPP.first, prompts.HUMANEVAL.first, prompts.CODE_CORRECTION],
+        vocab_size=600, special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+    )  # fmt: skip
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=trained._tokenizer, pad_token="<|endoftext|>", eos_token="<|im_end|>",
+        chat_template=CHATML,
+    )  # fmt: skip
+    shape = {**_SHAPE, "vocab_size": len(tokenizer), "max_position_embeddings": 4096,
+             "num_key_value_heads": 2, "eos_token_id": tokenizer.eos_token_id,
+             "pad_token_id": tokenizer.pad_token_id, "tie_word_embeddings": True}  # fmt: skip
+    torch.manual_seed(0)
+    Qwen2ForCausalLM(Qwen2Config(**shape)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def weights(lm: LanguageModel) -> dict[str, Tensor]:
