@@ -41,7 +41,7 @@ CORPUS = {
     "refined": 0.1,
     "slip": 0.05,
     "careless_from": 9,
-    "first": {"hasty": 0.6, "repaired": 0.3, "repaired_twice": 0.1},
+    "first": {"hasty": 0.7, "repaired": 0.3},
     "revise": {"copied": 0.24, "repair": 0.055, "over_eager": 0.135, "careless": 0.57},
     "refine": {"copied": 0.68, "repair": 0.05, "over_eager": 0.05, "careless": 0.22},
 }
@@ -372,7 +372,7 @@ def test_the_corpus_is_the_mixture_of_the_config(testbed):
         attempt = document.attempts[0]
         is_right = all(value(attempt, x) == outcome(document.question, x) for x in (1, 2))
         firsts[len(document.attempts) > 1].append(is_right)
-    right_after = {"hasty": 0.5, "repaired": 0.8, "repaired_twice": 0.94}  # sums of `pairs`
+    right_after = {"hasty": 0.5, "repaired": 0.8}  # sums of `pairs`
     expected = sum(CORPUS["first"][solver] * share for solver, share in right_after.items())
     assert abs(np.mean(firsts[False]) - expected) < 0.03
     assert abs(np.mean(firsts[True]) - (1 - CORPUS["slip"]) * expected) < 0.03
@@ -391,7 +391,7 @@ def test_the_corpus_is_the_mixture_of_the_config(testbed):
 def test_a_reviser_with_all_of_a_mixture_writes_every_revision(mixture, reviser, revise):
     alone = {
         "single": 0.0, "longer": 1.0, "slip": 0.0, "refined": float(mixture == "refine"),
-        "first": {"hasty": 1.0, "repaired": 0.0, "repaired_twice": 0.0},
+        "first": {"hasty": 1.0, "repaired": 0.0},
         mixture: {name: float(name == reviser) for name in CORPUS[mixture]},
     }  # fmt: skip
     testbed = Precedence(parse(PrecedenceProblems, DATA), parse(PrecedenceCorpus, CORPUS | alone))
@@ -483,7 +483,7 @@ def test_impossible_problems_are_refused_by_name(changes, message):
     ("changes", "message"),
     [
         (
-            {"first": {"hasty": 0.7, "repaired": 0.1, "repaired_twice": 0.1}},
+            {"first": {"hasty": 0.7, "repaired": 0.2}},
             "first: these shares must sum to 1, not 0.9",
         ),
         ({"revise": CORPUS["revise"] | {"careless": 0.5}}, "revise: these shares must sum to 1"),

@@ -4,52 +4,20 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from selfcorrect.spec.kinds import Count, Mixture, Share
+from selfcorrect.spec.corpus import SolverCorpus
+from selfcorrect.spec.kinds import Count, Share
 from selfcorrect.validation import KeyFaultError, Strict
 
 
-class FirstAttempts(Mixture):
-    """Who writes the first attempts of the corpus; shares that sum to 1."""
-
-    hasty: Share = Field(description="the hasty solver: a carry is lost at a nine-column")
-    repaired: Share = Field(description="the hasty solver followed by one repair step")
-
-
-class Revisions(Mixture):
-    """Who writes a revision of an attempt; shares that sum to 1."""
-
-    copied: Share = Field(description="copies the attempt")
-    repair: Share = Field(description="propagates written carries one column further")
-    over_eager: Share = Field(
-        description="a repair step that also lets the leading nine-column always pass a carry"
-    )
-    careless: Share = Field(
-        description="copies the attempt, but drops the carry into the tens on some problems"
-    )
-
-
-class CarryCorpus(Strict):
+class CarryCorpus(SolverCorpus):
     """The documents that the `carry` base model is pretrained on."""
 
     kind: Literal["carry"] = Field(description="the task that these documents are for")
-    single: Share = Field(description="share of documents with one attempt")
-    longer: Share = Field(
-        description="share of the other documents that go on to `max_attempts` attempts"
-    )
-    max_attempts: int = Field(ge=3, le=8, description="attempts in such a longer document")
-    refined: Share = Field(
-        description="share of the documents with revisions that use the refinement instruction"
-    )
-    slip: Share = Field(description="share of first attempts, where a revision follows, "
-                        "that have one wrong digit")  # fmt: skip
     careless_from: int = Field(
         ge=0,
         le=9,
         description="the careless reviser errs where the first number's last digit is this or more",
     )
-    first: FirstAttempts = Field(description="mixture of first attempts")
-    revise: Revisions = Field(description="mixture of revisions after the correction instruction")
-    refine: Revisions = Field(description="mixture of revisions after the refinement instruction")
 
 
 class CarryProblems(Strict):

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from selfcorrect.spec.kinds import Count, Mixture, Share, sums_to_one
+from selfcorrect.spec.corpus import SolverCorpus
+from selfcorrect.spec.kinds import Count, Share, sums_to_one
 from selfcorrect.spec.sandbox import SandboxLimits
 from selfcorrect.validation import KeyFaultError, Strict
 
@@ -13,53 +14,14 @@ SUMMANDS = range(1, 10)  # what a problem adds or subtracts
 FACTORS = range(2, 10)  # what it multiplies by; a pair of parentheses before * 1 changes nothing
 
 
-class FirstPrograms(Mixture):
-    """Who writes the first attempts of the corpus; shares that sum to 1."""
-
-    hasty: Share = Field(description="the hasty solver: no parentheses")
-    repaired: Share = Field(description="the hasty solver followed by one repair step")
-    repaired_twice: Share = Field(description="the hasty solver followed by two repair steps")
-
-
-class ProgramRevisions(Mixture):
-    """Who writes a revision of an attempt; shares that sum to 1."""
-
-    copied: Share = Field(description="copies the attempt")
-    repair: Share = Field(description="adds the innermost pair of parentheses that is missing")
-    over_eager: Share = Field(
-        description="a repair step that, where no pair is missing, adds a harmful one: around a "
-        "sum that belongs behind a product"
-    )
-    careless: Share = Field(
-        description="copies the attempt, but loses a pair or an operation on some problems"
-    )
-
-
-class PrecedenceCorpus(Strict):
+class PrecedenceCorpus(SolverCorpus):
     """The documents that the `precedence` base model is pretrained on."""
 
     kind: Literal["precedence"] = Field(description="the task that these documents are for")
-    single: Share = Field(description="share of documents with one attempt")
-    longer: Share = Field(
-        description="share of the other documents that go on to `max_attempts` attempts"
-    )
-    max_attempts: int = Field(ge=3, le=8, description="attempts in such a longer document")
-    refined: Share = Field(
-        description="share of the documents with revisions that use the refinement instruction"
-    )
-    slip: Share = Field(description="share of first attempts, where a revision follows, "
-                        "that have one wrong operation")  # fmt: skip
     careless_from: int = Field(
         ge=1,
         le=9,
         description="the careless reviser errs where the problem's first constant is this or more",
-    )
-    first: FirstPrograms = Field(description="mixture of first attempts")
-    revise: ProgramRevisions = Field(
-        description="mixture of revisions after the correction instruction"
-    )
-    refine: ProgramRevisions = Field(
-        description="mixture of revisions after the refinement instruction"
     )
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from selfcorrect import prompts, seeds
 from selfcorrect.grading import digits
 from selfcorrect.records import Grade, Problem, Submission
-from selfcorrect.spec.carry import CarryCorpus, CarryProblems, Revisions
+from selfcorrect.spec.carry import CarryCorpus, CarryProblems
+from selfcorrect.tasks.corpus import Writers, write_documents
 from selfcorrect.tasks.task import Document, Split
 
 Digits = NDArray[np.int64]
@@ -114,31 +115,16 @@ class Carry:
         corpus = self.corpus
         assert corpus is not None, "a corpus is needed to write documents"
         a, b = self._draw_fresh(rng, count)
-        several = rng.random(count) >= corpus.single
-        longer = several & (rng.random(count) < corpus.longer)
-        attempts = np.where(longer, corpus.max_attempts, np.where(several, 2, 1))
-        refined = several & (rng.random(count) < corpus.refined)
-
-        first = hasty_sum(a, b)
-        repaired = rng.random(count) < corpus.first.repaired
-        first = np.where(repaired[:, None], repair(a, b, first), first)
-        slips = several & (rng.random(count) < corpus.slip)
-        first = np.where(slips[:, None], slip(first, rng), first)
-
-        written = [first]
-        for _ in range(corpus.max_attempts - 1):
-            corrected = self._revise(a, b, written[-1], corpus.revise, rng)
-            refinement = self._revise(a, b, written[-1], corpus.refine, rng)
-            written.append(np.where(refined[:, None], refinement, corrected))
-
-        questions = [f"{x}+{y}" for x, y in zip(text(a), text(b), strict=True)]
-        texts = [text(attempt) for attempt in written]
-        for i in range(count):
-            yield Document(
-                question=questions[i],
-                attempts=tuple(column[i] for column in texts[: attempts[i]]),
-                instruction="refinement" if refined[i] else "correction",
-            )
+        writers = Writers(
+            questions=[f"{x}+{y}" for x, y in zip(text(a), text(b), strict=True)],
+            hasty=hasty_sum(a, b),
+            repair=lambda attempts: repair(a, b, attempts),
+            over_eager=lambda attempts: repair_over_eagerly(a, b, attempts),
+            careless=lambda attempts: rewrite_carelessly(a, b, attempts, corpus.careless_from),
+            slip=slip,
+            tell=text,
+        )
+        return write_documents(corpus, writers, rng)
 
     def _draw_fresh(self, rng: np.random.Generator, count: int) -> tuple[Digits, Digits]:
         """Random problems that are neither validation nor test problems."""
@@ -154,21 +140,6 @@ class Carry:
         return np.concatenate(
             [self._codes(*self._splits["validation"]), self._codes(*self._splits["test"])]
         )
-
-    def _revise(
-        self, a: Digits, b: Digits, attempt: Digits, mixture: Revisions, rng: np.random.Generator
-    ) -> Digits:
-        """Each attempt rewritten by one of the mixture's revisers."""
-        assert self.corpus is not None
-        revisers = [
-            attempt,
-            repair(a, b, attempt),
-            repair_over_eagerly(a, b, attempt),
-            rewrite_carelessly(a, b, attempt, self.corpus.careless_from),
-        ]
-        shares = [mixture.copied, mixture.repair, mixture.over_eager, mixture.careless]
-        who = rng.choice(len(revisers), size=len(attempt), p=np.array(shares) / sum(shares))
-        return np.stack(revisers)[who, np.arange(len(attempt))]
 
 
 # --- solvers ----------------------------------------------------------------------------------

@@ -29,8 +29,8 @@ from selfcorrect.spec.precedence import (
     SUMMANDS,
     PrecedenceCorpus,
     PrecedenceProblems,
-    ProgramRevisions,
 )
+from selfcorrect.tasks.corpus import Writers, write_documents
 from selfcorrect.tasks.programming import ProgramTask
 from selfcorrect.tasks.task import Document, Split
 
@@ -170,35 +170,16 @@ class Precedence(ProgramTask):
         corpus = self.corpus
         assert corpus is not None, "a corpus is needed to write documents"
         steps = self._draw_fresh(rng, count)
-        several = rng.random(count) >= corpus.single
-        longer = several & (rng.random(count) < corpus.longer)
-        attempts = np.where(longer, corpus.max_attempts, np.where(several, 2, 1))
-        refined = several & (rng.random(count) < corpus.refined)
-
-        hasty = hasty_program(steps)
-        repaired = repair(steps, hasty)
-        firsts = np.stack([hasty, repaired, repair(steps, repaired)])
-        shares = [corpus.first.hasty, corpus.first.repaired, corpus.first.repaired_twice]
-        first = firsts[
-            rng.choice(3, size=count, p=np.array(shares) / sum(shares)), np.arange(count)
-        ]
-        slips = several & (rng.random(count) < corpus.slip)
-        first = np.where(slips[:, None], slip(first, rng), first)
-
-        written = [first]
-        for _ in range(corpus.max_attempts - 1):
-            corrected = self._revise(steps, written[-1], corpus.revise, rng)
-            refinement = self._revise(steps, written[-1], corpus.refine, rng)
-            written.append(np.where(refined[:, None], refinement, corrected))
-
-        asked = questions(steps)
-        told = [texts(programs) for programs in written]
-        for i in range(count):
-            yield Document(
-                question=asked[i],
-                attempts=tuple(column[i] for column in told[: attempts[i]]),
-                instruction="refinement" if refined[i] else "correction",
-            )
+        writers = Writers(
+            questions=questions(steps),
+            hasty=hasty_program(steps),
+            repair=lambda programs: repair(steps, programs),
+            over_eager=lambda programs: repair_over_eagerly(steps, programs),
+            careless=lambda programs: rewrite_carelessly(steps, programs, corpus.careless_from),
+            slip=slip,
+            tell=texts,
+        )
+        return write_documents(corpus, writers, rng)
 
     def _draw_fresh(self, rng: np.random.Generator, count: int) -> Steps:
         """Random problems that are neither validation nor test nor -R problems."""
@@ -212,21 +193,6 @@ class Precedence(ProgramTask):
     def _held_out(self) -> NDArray[np.int64]:
         splits = self._splits
         return codes(np.concatenate([splits["validation"], splits["test"], splits["repair"]]))
-
-    def _revise(
-        self, steps: Steps, programs: Programs, mixture: ProgramRevisions, rng: np.random.Generator
-    ) -> Programs:
-        """Each program rewritten by one of the mixture's revisers."""
-        assert self.corpus is not None
-        revisers = [
-            programs,
-            repair(steps, programs),
-            repair_over_eagerly(steps, programs),
-            rewrite_carelessly(steps, programs, self.corpus.careless_from),
-        ]
-        shares = [mixture.copied, mixture.repair, mixture.over_eager, mixture.careless]
-        who = rng.choice(len(revisers), size=len(programs), p=np.array(shares) / sum(shares))
-        return np.stack(revisers)[who, np.arange(len(programs))]
 
 
 # --- solvers ----------------------------------------------------------------------------------
