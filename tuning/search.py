@@ -1,11 +1,11 @@
 """The search for learning rates and epochs, on validation problems and the tuning seed.
 
-    python tuning/search.py [--cores 2] [--results results/tuning]
+    python tuning/search.py --task carry [--cores 2] [--results results/tuning]
 
 Every point of the grids below is a method of its own (`variant_of` the method that is tuned), so
 the search is one run of the workflow and shares its base model and Stage I models. It writes
-docs/tuning.md; the best point of each family is what config/config.yaml holds. SFT's grid is not
-smaller than RL's: each SFT method has as many points of its own as all of RL together.
+docs/tuning/<task>.md; the best point of each family is what config/config.yaml holds. SFT's grid
+is not smaller than RL's: each SFT method has as many points of its own as all of RL together.
 """
 
 import argparse
@@ -24,10 +24,11 @@ RL_LEARNING_RATES = (1.0e-4, 2.0e-4, 3.0e-4)  # of all RL methods; chosen by SCo
 SFT_POINTS = ((3.0e-4, 1), (1.0e-3, 1), (3.0e-4, 3))  # learning rate, epochs
 SFT_METHODS = ("star_d", "star_d_plus", "pair_sft_d", "pair_sft_d_plus")
 
-HEADER = f"""# Tuning
+HEADER = f"""# Tuning: TASK
 
-Greedy accuracy on the validation problems of `carry`, run seed {SEED}, which no reported result
-uses. Written by `python tuning/search.py`. In each family the point with the highest t2 is bold.
+Greedy accuracy on the validation problems of `TASK`, run seed {SEED}, which no reported result
+uses. Written by `python tuning/search.py --task TASK`. In each family the point with the highest
+t2 is bold.
 
 RL methods share one learning rate, as in the paper: the one that is best for SCoRe. That is not
 the best for every other method, which the rows below show: read them before quoting a margin.
@@ -57,29 +58,29 @@ def points() -> dict[str, dict]:
     return methods
 
 
-def overlay(results: str) -> dict:
+def overlay(task: str, results: str) -> dict:
     """The config overlay of the search."""
-    task = yaml.safe_load((ROOT / "config/config.yaml").read_text())["tasks"]["carry"]
-    evaluation = {"split": "validation", "problems": task["data"]["validation"], "samples": 0,
-                  "many_turns_for": []}  # fmt: skip
+    settings = yaml.safe_load((ROOT / "config/config.yaml").read_text())["tasks"][task]
+    evaluation = {"split": "validation", "problems": settings["data"]["validation"], "samples": 0,
+                  "many_turns_for": [], "repairs": {"problems": 0}}  # fmt: skip
     methods = points()
     return {
         "results": results,
-        "run": {"seeds": [SEED], "methods": list(methods)},
-        "tasks": {"carry": {"evaluation": evaluation}},
+        "run": {"tasks": [task], "seeds": [SEED], "methods": list(methods)},
+        "tasks": {task: {"evaluation": evaluation}},
         "methods": methods,
     }
 
 
-def report(results: Path) -> str:
+def report(task: str, results: Path) -> str:
     """The record of the search as Markdown."""
     rows: dict[str, list[tuple[float, float, str]]] = {}
     for name, method in points().items():
-        path = results / "carry" / name / f"seed{SEED}" / "grades.parquet"
+        path = results / task / name / f"seed{SEED}" / "grades.parquet"
         grades = read_table(path, ["turn", "verdict"]).to_pandas()
         right = grades["verdict"].eq("right").groupby(grades["turn"]).mean() * 100
         rows.setdefault(method["variant_of"], []).append((right[1], right[2], method["label"]))
-    lines = [HEADER]
+    lines = [HEADER.replace("TASK", task)]
     for method, found in rows.items():
         best = max(found, key=lambda row: row[1])
         lines += [f"## `{method}`", "", "| point | t1 | t2 | Δ |", "|---|---|---|---|"]
@@ -97,20 +98,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--task", default="carry", help="testbed whose settings are searched")
     parser.add_argument("--cores", default="all", help="cores to use")
     parser.add_argument(
         "--results", default="results/tuning", help="folder for the search's results"
     )
     arguments = parser.parse_args()
-    config = ROOT / arguments.results / "overlay.yaml"
+    task = arguments.task
+    config = ROOT / arguments.results / f"{task}.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(yaml.safe_dump(overlay(arguments.results), sort_keys=False))
-    targets = [f"{arguments.results}/carry/{name}/seed{SEED}/grades.parquet" for name in points()]
+    config.write_text(yaml.safe_dump(overlay(task, arguments.results), sort_keys=False))
+    targets = [f"{arguments.results}/{task}/{name}/seed{SEED}/grades.parquet" for name in points()]
     command = [sys.executable, "-m", "snakemake", "--cores", arguments.cores,
                "--configfile", str(config), "--", *targets]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True)
-    with replacing(ROOT / "docs/tuning.md") as temporary:
-        temporary.write_text(report(ROOT / arguments.results))
+    with replacing(ROOT / "docs/tuning" / f"{task}.md") as temporary:
+        temporary.write_text(report(task, ROOT / arguments.results))
 
 
 if __name__ == "__main__":
