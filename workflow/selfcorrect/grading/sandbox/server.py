@@ -20,9 +20,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from selfcorrect.grading.sandbox import judge, layers
+from selfcorrect.grading.sandbox import judge
 from selfcorrect.grading.sandbox.candidate import Candidate
 from selfcorrect.grading.sandbox.frames import Stream
+from selfcorrect.grading.sandbox.layers import kernel, landlock, namespaces, rlimits, seccomp
 from selfcorrect.grading.sandbox.limits import Outcome, Result
 
 # What programs import most; a module that is here already costs them nothing.
@@ -86,20 +87,22 @@ class Server:
         _warm_up()
         sys.path[:] = [path for path in sys.path if Path(path) in LIBRARIES
                        or Path(path).is_relative_to(sysconfig.get_path("platstdlib"))]  # fmt: skip
-        self.mapped = layers.mapped_memory()
+        self.mapped = rlimits.mapped_memory()
         if "namespaces" in wanted:
-            layers.enter_namespaces(root, LIBRARIES, PACKAGES, scratch, size=64 * layers.MIB)
-        libraries = [path for library in LIBRARIES for path in layers.except_for(library, PACKAGES)]
+            namespaces.enter(root, LIBRARIES, PACKAGES, scratch, size=64 * rlimits.MIB)
+        libraries = [
+            path for library in LIBRARIES for path in landlock.except_for(library, PACKAGES)
+        ]
         self.alone = "namespaces" in wanted
         self.ruleset = self.judge_ruleset = None
         if "landlock" in wanted:
-            self.ruleset = layers.landlock(libraries, scratch if self.alone else None)
-            self.judge_ruleset = layers.landlock(libraries, signals=True)
+            self.ruleset = landlock.ruleset_for(libraries, scratch if self.alone else None)
+            self.judge_ruleset = landlock.ruleset_for(libraries, signals=True)
         if self.alone:
-            layers.drop_capabilities()
+            kernel.drop_capabilities()
         if "seccomp" in wanted:
-            layers.enter_seccomp(layers.server_filter())
-            self.filter = layers.program_filter(int.from_bytes(ANY_PID, "little"))
+            seccomp.enter(seccomp.server_filter())
+            self.filter = seccomp.program_filter(int.from_bytes(ANY_PID, "little"))
         gc.collect()
         gc.freeze()
 
@@ -131,8 +134,8 @@ class Server:
         os._exit(0)
 
     def _judge(self) -> NoReturn:
-        with contextlib.suppress(layers.LayerMissing):
-            layers.die_with_parent()
+        with contextlib.suppress(kernel.LayerMissing):
+            kernel.die_with_parent()
         ours, theirs = socket.socketpair()
         candidate = os.fork()
         if candidate == 0:
@@ -141,15 +144,15 @@ class Server:
             finally:
                 os._exit(70)
         theirs.close()
-        layers.limit(judge.LONGEST, self.mapped + JUDGE_MEMORY, 1)
+        rlimits.limit(judge.LONGEST, self.mapped + JUDGE_MEMORY, 1)
         if self.judge_ruleset is not None and not self.alone:
-            layers.enter_landlock(self.judge_ruleset)
+            landlock.enter(self.judge_ruleset)
         judge.serve(self.stream, ours.fileno(), candidate)
 
     def _candidate(self, channel: int) -> NoReturn:
         """Confine this process, then run the program that comes down the channel."""
-        with contextlib.suppress(layers.LayerMissing):
-            layers.die_with_parent()
+        with contextlib.suppress(kernel.LayerMissing):
+            kernel.die_with_parent()
         output = os.memfd_create("output")  # gone with the process
         nothing = os.open(os.devnull, os.O_RDONLY)
         kept = [nothing, output, output, channel]  # to become 0, 1, 2, 3
@@ -166,13 +169,13 @@ class Server:
         stream = Stream(3)
         cpu_seconds, memory, output_size = stream.receive()["limits"]
         threads = THREADS if self.alone else None
-        layers.limit(cpu_seconds, self.mapped + memory, output_size, threads)
+        rlimits.limit(cpu_seconds, self.mapped + memory, output_size, threads)
         if self.ruleset is not None:
-            layers.drop_capabilities()
-            layers.enter_landlock(4)
+            kernel.drop_capabilities()
+            landlock.enter(4)
             os.close(4)
         if "seccomp" in self.wanted:
-            layers.enter_seccomp(self.filter.replace(ANY_PID, os.getpid().to_bytes(4, "little")))
+            seccomp.enter(self.filter.replace(ANY_PID, os.getpid().to_bytes(4, "little")))
         stream.send({"ready": True})
         candidate = Candidate(stream)
         candidate.run(stream.receive()["program"])

@@ -1,4 +1,4 @@
-"""The Linux system calls that the filter in ``layers.py`` tells apart, with their numbers.
+"""The Linux system calls that the filter in ``seccomp.py`` tells apart, with their numbers.
 
 Each name maps to (number on x86_64, number on aarch64); None where the machine has no such call.
 Numbers are the kernel's (``asm/unistd_64.h``, ``asm-generic/unistd.h``).
