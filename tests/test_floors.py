@@ -18,6 +18,7 @@ FLOORS = {
     "spec": 0,
     "config": 0,
     "validation": 0,
+    "jobs": 0,
     "plan": 0,
     "paper": 0,
     "provenance": 0,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from synthetic import attempt_rows, make_job
 
-from selfcorrect.plan import ReportJob
+from selfcorrect.jobs import ReportJob
 
 
 @pytest.fixture

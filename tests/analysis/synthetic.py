@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from selfcorrect.plan import MethodRow, ReportJob
+from selfcorrect.jobs import MethodRow, ReportJob
 
 
 def attempt_rows(

@@ -1,22 +1,29 @@
 """From the config to the jobs: which models exist, what each comes from, and each job's spec.
 
 A *node* is a model or a prompt on a model: every method is a node, and every round but the last of
-a method that fine-tunes in rounds is one more (``star_d.round1``). A *job spec* holds what one job
-depends on and nothing else; Snakemake reruns a job when its spec changes.
+a method that fine-tunes in rounds is one more (``star_d.round1``). Job specs are in ``jobs``.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field
-
-from selfcorrect import spec
-from selfcorrect.spec import RL, SFT, Config, Count, Method, RLOverrides, Task
+from selfcorrect.jobs import (
+    FinetuneJob,
+    GenerateJob,
+    GradeJob,
+    MethodRow,
+    PretrainJob,
+    ReinforceJob,
+    ReportJob,
+    SampleJob,
+    SelectJob,
+    WriteJob,
+)
+from selfcorrect.spec import RL, SFT, Config, Method, RLOverrides, Task
 from selfcorrect.validation import AnyModel, ConfigError, Strict, parse
 
 Kind = Literal["base", "prompt", "sft", "rl"]
-Instruction = Literal["correction", "refinement"]
 
 
 @dataclass(frozen=True)
@@ -32,115 +39,6 @@ class Node:
     kind: Kind
     parent: str | None
     settings: RL | SFT | None = None
-
-
-# --- job specs --------------------------------------------------------------------------------
-
-
-class Job(Strict):
-    """What every job of a node knows."""
-
-    task: str = Field(description="name of the task in the config")
-    node: str = Field(description="the node that the job works for")
-    seed: int = Field(description="run seed")
-
-
-class PretrainJob(Job):
-    """Make the tiny base model."""
-
-    data: spec.Problems
-    corpus: spec.Corpus
-    tiny: spec.TinyModel
-    pretraining: spec.Pretraining
-    threads: int
-
-
-class SampleJob(Job):
-    """Sample two-turn traces of training problems."""
-
-    data: spec.Problems
-    generation: spec.Generation
-    sampling: spec.Sampling
-
-
-class SelectJob(Job):
-    """Choose the traces to fine-tune on."""
-
-    data: spec.Problems
-    traces: Literal["star", "pair"]
-    transitions: tuple[Literal["wrong_right", "right_right"], ...]
-    max_traces: Count
-
-
-class FinetuneJob(Job):
-    """Fine-tune on selected traces."""
-
-    data: spec.Problems
-    sft: SFT
-
-
-class ReinforceJob(Job):
-    """Train by the multi-turn policy gradient."""
-
-    data: spec.Problems
-    max_new_tokens: Count
-    rl: RL
-
-
-class GenerateJob(Job):
-    """Sample the attempts that are evaluated."""
-
-    data: spec.Problems
-    generation: spec.Generation
-    split: Literal["validation", "test"]
-    problems: Count
-    instruction: Instruction
-    turns: Count = Field(description="greedy attempts")
-    samples: int = Field(description="sampled traces per problem")
-    sampled_turns: Count = Field(description="attempts of a sampled trace")
-    temperature: float
-    window: Count
-    repairs: int = Field(description="given wrong attempts to repair")
-
-
-class WriteJob(Strict):
-    """Have another model write first attempts, to be repaired where they are wrong."""
-
-    task: str
-    data: spec.Problems
-    generation: spec.Generation
-    split: Literal["validation", "test"]
-
-
-class GradeJob(Job):
-    """Grade attempts."""
-
-    data: spec.Problems
-    split: Literal["validation", "test"]
-
-
-class MethodRow(Strict):
-    """A method as tables and figures show it."""
-
-    name: str
-    label: str
-    tables: tuple[str, ...]
-
-
-class ReportJob(Strict):
-    """Draw tables and figures over tasks, methods and seeds."""
-
-    tasks: tuple[str, ...]
-    programming: tuple[str, ...] = Field(description="the tasks whose answers are programs")
-    temperatures: dict[str, float] = Field(description="of each task's sampled attempts")
-    seeds: tuple[int, ...]
-    methods: tuple[MethodRow, ...]
-    chains: tuple[tuple[str, ...], ...] = Field(
-        description="every method trained by RL, after the RL stages that it starts from"
-    )
-
-
-# --- the plan ---------------------------------------------------------------------------------
 
 
 class Plan:

@@ -11,7 +11,7 @@ from selfcorrect.analysis import metrics, statistics
 from selfcorrect.analysis.metrics import Outcomes, Shares
 from selfcorrect.analysis.results import DECODINGS, Grades, Place
 from selfcorrect.analysis.statistics import Comparison, Estimate
-from selfcorrect.plan import MethodRow, ReportJob
+from selfcorrect.jobs import MethodRow, ReportJob
 from selfcorrect.records import Verdict
 
 

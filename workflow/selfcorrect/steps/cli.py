@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfcorrect.codehash import code_hash
 from selfcorrect.files import FileProblem, read_json
-from selfcorrect.plan import Job
+from selfcorrect.jobs import Job
 from selfcorrect.validation import AnyModel, ConfigError, parse
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     from selfcorrect import files, provenance, seeds
-    from selfcorrect.plan import FinetuneJob
+    from selfcorrect.jobs import FinetuneJob
 
     job = cli.job(FinetuneJob, arguments.spec)
     watch = provenance.Stopwatch()

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from typing import Any
 
     from selfcorrect import provenance, seeds
-    from selfcorrect.plan import GenerateJob
+    from selfcorrect.jobs import GenerateJob
 
     job = cli.job(GenerateJob, arguments.spec)
     watch = provenance.Stopwatch()

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     from selfcorrect import provenance
-    from selfcorrect.plan import GradeJob
+    from selfcorrect.jobs import GradeJob
     from selfcorrect.tasks import make_task
     from selfcorrect.tasks.regrade import grades_table
     from selfcorrect.tracefile import write_table

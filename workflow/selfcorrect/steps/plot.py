@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect.analysis import figures
     from selfcorrect.analysis.results import read_all_grades, read_all_logs
     from selfcorrect.analysis.summary import summarise
-    from selfcorrect.plan import ReportJob
+    from selfcorrect.jobs import ReportJob
 
     job = cli.job(ReportJob, arguments.spec)
     report = summarise(read_all_grades(arguments.grades), job)

@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     from selfcorrect import files, provenance, seeds
-    from selfcorrect.plan import PretrainJob
+    from selfcorrect.jobs import PretrainJob
 
     job = cli.job(PretrainJob, arguments.spec)
     watch = provenance.Stopwatch()

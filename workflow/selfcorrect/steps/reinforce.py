@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pathlib import Path
 
     from selfcorrect import files, provenance, seeds
-    from selfcorrect.plan import ReinforceJob
+    from selfcorrect.jobs import ReinforceJob
 
     job = cli.job(ReinforceJob, arguments.spec)
     watch = provenance.Stopwatch()

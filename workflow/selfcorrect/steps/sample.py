@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pathlib import Path
 
     from selfcorrect import provenance, seeds
-    from selfcorrect.plan import SampleJob
+    from selfcorrect.jobs import SampleJob
 
     job = cli.job(SampleJob, arguments.spec)
     watch = provenance.Stopwatch()

@@ -17,8 +17,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     from selfcorrect import provenance, seeds
+    from selfcorrect.jobs import SelectJob
     from selfcorrect.learning import traces as selection
-    from selfcorrect.plan import SelectJob
     from selfcorrect.tasks import grade_traces, make_task
     from selfcorrect.tracefile import read_traces, write_traces
 

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect.analysis import tables
     from selfcorrect.analysis.results import read_all_grades
     from selfcorrect.analysis.summary import summarise
-    from selfcorrect.plan import ReportJob
+    from selfcorrect.jobs import ReportJob
 
     job = cli.job(ReportJob, arguments.spec)
     report = summarise(read_all_grades(arguments.grades), job)

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     from selfcorrect import provenance
-    from selfcorrect.plan import WriteJob
+    from selfcorrect.jobs import WriteJob
 
     job = cli.job(WriteJob, arguments.spec)
     watch = provenance.Stopwatch()
