@@ -378,6 +378,23 @@ def test_which_weights_are_kept(tmp_path, keep, rewards, expected):
     assert {float(value.min()) for value in kept.values()} == {expected}
 
 
+@pytest.mark.parametrize(
+    ("stops", "reward", "expected"), [((), 0.9, 4), ((4,), 0.9, 4), ((4,), 1.1, 5)]
+)
+def test_a_shorter_last_window_averages_as_many_steps(tmp_path, stops, reward, expected):
+    rewards = (0.0, 0.0, 1.0, 0.2, reward)
+    settings = rl(keep="best", steps=5, checkpoint_every=2)
+    for stop in stops:
+        ours = Scripted(lm(), lm(1), settings, setting())
+        ours.rewards = rewards[:stop]
+        with pytest.raises(IndexError):
+            ours.train(workspace(tmp_path))
+    ours = Scripted(lm(), lm(1), settings, setting())
+    ours.rewards = rewards
+    kept = weights(ours.train(workspace(tmp_path)))
+    assert {float(value.min()) for value in kept.values()} == {expected}
+
+
 def test_the_best_weights_survive_a_stop(tmp_path):
     ours = [Scripted(lm(), lm(1), rl(steps=6, checkpoint_every=2), setting()) for _ in range(2)]
     ours[0].rewards = (0.5, 0.5, 0.1)  # and then nothing: it stops there

@@ -6,6 +6,7 @@ base model, in Stage II too (Eq. 4). Adam starts afresh with every training stag
 """
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,7 +58,8 @@ class Trainer:
         self.beta2 = rl.beta2
         self.best_reward = -np.inf
         self.best: dict[str, Any] | None = None
-        self.window: list[float] = []  # training rewards since the last checkpoint
+        # Training rewards of as many steps as lie between checkpoints, also at a shorter end.
+        self.window = deque[float](maxlen=rl.checkpoint_every)
 
     def train(self, work: Workspace) -> LanguageModel:
         """Run all steps, from the last checkpoint if there is one; returns the kept policy."""
@@ -182,11 +184,10 @@ class Trainer:
 
     def _keep_best(self) -> None:
         """At a checkpoint: remember the weights if their window's training reward is highest."""
-        if self.rl.keep == "best" and self.window and np.mean(self.window) > self.best_reward:
+        if self.rl.keep == "best" and np.mean(self.window) > self.best_reward:
             self.best_reward = float(np.mean(self.window))
             weights = self.policy.model.state_dict()
             self.best = {name: value.clone() for name, value in weights.items()}
-        self.window = []
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -196,6 +197,7 @@ class Trainer:
             "beta2": self.beta2,
             "best_reward": float(self.best_reward),
             "best": self.best,
+            "window": list(self.window),
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -203,6 +205,7 @@ class Trainer:
         self.policy.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.best_reward, self.best = state["best_reward"], state["best"]
+        self.window.extend(state["window"])
 
 
 @lru_cache(maxsize=4)
