@@ -277,7 +277,7 @@ SPECIAL: dict[str, Raw] = {
 # Other values of keys that are no numbers, by the last part of their path.
 CHOICES: dict[str, list[Any]] = {
     "levels": [[6]],
-    "operations": [[5, 6]],
+    "operations": [[6, 8]],
     "supervise": ["last", "all"],
     "rewarded": ["last", "all"],
     "kl": ["k3", "exact"],
