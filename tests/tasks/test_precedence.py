@@ -438,7 +438,8 @@ def test_every_text_survives_the_tokenizer_and_every_operation_is_a_token(data):
     assert tokenizer.batch_decode(encoded) == sorted(said)
     for attempt in attempts:
         tokens = tokenizer(attempt, add_special_tokens=False)["input_ids"]
-        assert len(tokens) == 1 + len(re.findall(r"[-+*]", attempt))
+        operations = len(re.findall(r"[-+*]", attempt))
+        assert len(tokens) == len(["return ", "x"]) + attempt.count("(") + operations
 
 
 # --- config -------------------------------------------------------------------------------------

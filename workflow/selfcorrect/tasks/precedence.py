@@ -161,9 +161,7 @@ class Precedence(ProgramTask):
 
     def alphabet(self) -> Sequence[str]:
         """The pieces that questions and attempts are made of."""
-        # A revision may add one pair more than any problem needs.
-        starts = [_start(pairs) for pairs in range(len(self.data.pairs) + 1)]
-        return ["x", *starts, *filter(None, WORDS), *filter(None, PIECES)]
+        return ["return ", "(", "x", *filter(None, WORDS), *filter(None, PIECES)]
 
     def documents(self, rng: np.random.Generator, count: int) -> Iterator[Document]:
         """Documents of the corpus mixture, about no validation, test or -R problem."""
@@ -345,14 +343,9 @@ def texts(programs: Programs) -> list[str]:
     """Programs as a model writes them: return (x+5)*3."""
     opened = closings(programs).sum(axis=1).tolist()
     return [
-        _start(pairs) + "".join(map(PIECES.__getitem__, row))
+        f"return {'(' * pairs}x{''.join(map(PIECES.__getitem__, row))}"
         for pairs, row in zip(opened, programs.tolist(), strict=True)
     ]
-
-
-def _start(pairs: int) -> str:
-    """The start of a program with so many pairs of parentheses, which all open there."""
-    return f"return {'(' * pairs}x"
 
 
 def as_problems(steps: Steps) -> list[Problem]:
