@@ -78,6 +78,8 @@ COMPARISONS = (
         paper.ABLATIONS, f"Table 4 {MATH500}", ("t1", "t2", "delta"),
     ),
 )  # fmt: skip
+# On how much a row was measured; LaTeX has it in the caption.
+EXTENT = (Column("n", on_paper=False), Column("seeds", on_paper=False))
 # Verdicts of the sandbox that a reader must not take for wrong answers.
 ENDED = (Verdict.TIMEOUT, Verdict.MEMORY, Verdict.OUTPUT, Verdict.FORBIDDEN, Verdict.ERROR)
 
@@ -119,8 +121,7 @@ def comparison_table(report: Report, of: Comparison) -> Table:
             Cell(number(summary.metrics["same"].value)),
             Cell(f"{number(summary.metrics['truncated'].value)} ({summary.truncated_attempts})"),
             Cell(_p_value(against.p) if against else NONE),
-            Cell(str(summary.problems)),
-            Cell(_seeds(summary.seeds)),
+            *_extent(summary),
             *(Cell(number(getattr(theirs, name, None), signed=name == "delta"))
               for name in of.columns),
         ]  # fmt: skip
@@ -135,8 +136,7 @@ def comparison_table(report: Report, of: Comparison) -> Table:
             Column("y2 = y1"),
             Column("truncated"),
             Column("p"),
-            Column("n", on_paper=False),  # LaTeX has both in the caption
-            Column("seeds", on_paper=False),
+            *EXTENT,
             *(Column(SHORT_TITLES.get(name, TITLES[name]), "Paper", on_paper=name in SHORT_TITLES)
               for name in of.columns),
         ],
@@ -171,8 +171,7 @@ def attempts_table(report: Report) -> Table:
             *later, *[Cell("")] * (turns - len(later)),
             _cell(summary.later, signed=True),
             Cell(str(summary.truncated_attempts)),
-            Cell(str(summary.problems)),
-            Cell(_seeds(summary.seeds)),
+            *_extent(summary),
         ]  # fmt: skip
 
     notes = [
@@ -192,8 +191,7 @@ def attempts_table(report: Report) -> Table:
             *(Column(f"t{turn}") for turn in range(1, turns + 1)),
             Column("Δ(t2,last)"),
             Column("truncated", on_paper=False),
-            Column("n", on_paper=False),
-            Column("seeds", on_paper=False),
+            *EXTENT,
         ],
         groups=_grouped(report, shown, cells),
         notes=notes,
@@ -214,8 +212,7 @@ def pass_at_k_table(report: Report) -> Table:
             Cell(summary.method.label),
             *by_turn[0], *by_turn[1],
             Cell(str(summary.samples)),
-            Cell(str(summary.problems)),
-            Cell(_seeds(summary.seeds)),
+            *_extent(summary),
         ]  # fmt: skip
 
     notes = [
@@ -234,8 +231,7 @@ def pass_at_k_table(report: Report) -> Table:
             Column("Method"),
             *(Column(f"pass@{k}", turn) for turn in ("t1", "t2") for k in ks),
             Column("samples", on_paper=False),
-            Column("n", on_paper=False),
-            Column("seeds", on_paper=False),
+            *EXTENT,
         ],
         groups=_grouped(report, shown, cells),
         notes=notes,
@@ -265,6 +261,11 @@ def _what(report: Report, shown: Sequence[Summary], sampled: bool = False) -> st
                 parts[-1] += f", T = {report.spec.temperatures[task]:g}"
     how = "sampled" if sampled else "greedy decoding"
     return "; ".join([*parts, f"{how}, percent of problems."])
+
+
+def _extent(summary: Summary) -> tuple[Cell, Cell]:
+    """The cells of ``EXTENT``."""
+    return Cell(str(summary.problems)), Cell(_seeds(summary.seeds))
 
 
 def _cell(of: Estimate, signed: bool = False, bold: bool = False) -> Cell:
