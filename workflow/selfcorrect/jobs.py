@@ -6,9 +6,8 @@ from pydantic import Field
 
 from selfcorrect import spec
 from selfcorrect.spec import RL, SFT, Count
+from selfcorrect.spec.kinds import Instruction
 from selfcorrect.validation import Strict
-
-Instruction = Literal["correction", "refinement"]
 
 
 class Job(Strict):

@@ -6,9 +6,8 @@ Self-Refine's (its text is not printed in the paper).
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-Instruction = Literal["correction", "refinement"]
+from selfcorrect.spec.kinds import Instruction
 
 
 @dataclass(frozen=True)

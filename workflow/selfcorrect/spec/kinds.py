@@ -1,6 +1,6 @@
 """Kinds of values that sections of the config share."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,7 @@ from selfcorrect.validation import Strict
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Count = Annotated[int, Field(ge=1)]
+Instruction = Literal["correction", "refinement"]  # what is said after an attempt: prompts.py
 
 
 def sums_to_one(shares: tuple[float, ...]) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, create_model, model_validator
 
-from selfcorrect.spec.kinds import Count, Name
+from selfcorrect.spec.kinds import Count, Instruction, Name
 from selfcorrect.spec.training import RL, SFT
 from selfcorrect.validation import KeyFaultError, Strict
 
@@ -53,7 +53,7 @@ class Method(Strict):
     tables: tuple[Literal["main", "ablations"], ...] = Field(
         ("main",), description="tables and figures that show the method"
     )
-    instruction: Literal["correction", "refinement"] = Field(
+    instruction: Instruction = Field(
         "correction", description="what the model is told after an attempt in evaluation"
     )
     sft: SFTOverrides | None = Field(None, description="train by supervised fine-tuning")

@@ -6,8 +6,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from selfcorrect.prompts import Instruction, Prompts
+from selfcorrect.prompts import Prompts
 from selfcorrect.records import Grade, Problem, Submission, Trace
+from selfcorrect.spec.kinds import Instruction
 
 Split = Literal["train", "validation", "test"]
 
