@@ -3,53 +3,72 @@
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-AT_A_TIME = 1 << 20  # bytes
+AT_A_TIME = 1 << 14  # bytes
+PREFIX = 4  # bytes
 
 
-def framed(message: Any) -> bytes:
-    """A message as it is sent."""
-    data = json.dumps(message, separators=(",", ":")).encode()
-    return len(data).to_bytes(4, "big") + data
+class TooLongError(Exception):
+    """A message is longer than its reader wants it; ``size`` in bytes."""
 
-
-def length(read: Callable[[int], bytes]) -> int:
-    """The length of the next message; ``read`` as in ``exactly``."""
-    return int.from_bytes(exactly(read, 4), "big")
-
-
-def exactly(read: Callable[[int], bytes], size: int) -> bytes:
-    """``size`` bytes from ``read``, which gives as many as it is asked for at most.
-
-    Raises:
-        EOFError: it gives none.
-    """
-    parts = []
-    while size:
-        part = read(min(size, AT_A_TIME))
-        if not part:
-            raise EOFError
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+    def __init__(self, size: int) -> None:
+        super().__init__(f"a message of {size} bytes")
+        self.size = size
 
 
 class Stream:
-    """Messages over a connected descriptor."""
+    """Messages over a stream of bytes."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, read: Callable[[int], bytes], write: Callable[[memoryview], int]) -> None:
+        """``read`` gives as many bytes as it is asked for at most, and none at the end; ``write``
+        takes what it can and says how many.
+        """
+        self._read = read
+        self._write = write
+        self._ahead = b""  # read, not yet asked for
 
     def send(self, message: Any) -> None:
         """Send one message."""
-        data = framed(message)
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        data = json.dumps(message, separators=(",", ":")).encode()
+        self.put(len(data).to_bytes(PREFIX, "big") + data)
 
-    def receive(self) -> Any:
-        """The next message; EOFError at the end."""
-        return json.loads(exactly(self._read, length(self._read)))
+    def put(self, data: bytes) -> None:
+        """Send bytes."""
+        left = memoryview(data)
+        while left:
+            left = left[self._write(left) :]
 
-    def _read(self, size: int) -> bytes:
-        return os.read(self._descriptor, size)
+    def receive(self, longest: int | None = None) -> Any:
+        """The next message, of ``longest`` bytes at most.
+
+        Raises:
+            EOFError: the stream is at its end.
+            TooLongError: the message is longer.
+            ValueError: it is no message.
+            RecursionError: it is nested too deeply.
+        """
+        size = int.from_bytes(self.take(PREFIX), "big")
+        if longest is not None and size > longest:
+            raise TooLongError(size)
+        return json.loads(self.take(size))
+
+    def take(self, size: int) -> bytes:
+        """The next ``size`` bytes; EOFError at the end."""
+        if len(self._ahead) < size:
+            parts, there = [self._ahead], len(self._ahead)
+            while there < size:
+                part = self._read(AT_A_TIME)
+                if not part:
+                    raise EOFError
+                parts.append(part)
+                there += len(part)
+            self._ahead = b"".join(parts)
+        taken, self._ahead = self._ahead[:size], self._ahead[size:]
+        return taken
+
+
+def over(descriptor: int) -> Stream:
+    """The messages over a connected descriptor."""
+    return Stream(partial(os.read, descriptor), partial(os.write, descriptor))

@@ -8,13 +8,12 @@ code, and nothing that the program does can reach this process other than as an 
 import builtins
 import contextlib
 import errno
-import json
 import os
-import resource
 import select
 import signal
 import sys
 import time
+from functools import partial
 from typing import Any, NoReturn
 
 from selfcorrect.grading.sandbox import frames
@@ -24,7 +23,6 @@ from selfcorrect.grading.sandbox.wire import Decoder, Encoder, WireError
 
 FILE_NAME = "<tests>"
 LONGEST_REASON = 300  # characters
-LONGEST = 24 * 3600  # seconds of CPU time
 
 
 class Verdict(BaseException):
@@ -55,7 +53,7 @@ class Channel:
 
     def __init__(self, descriptor: int, limits: Limits) -> None:
         self._descriptor = descriptor
-        self._stream = frames.Stream(descriptor)
+        self._stream = frames.Stream(self._read, partial(os.write, descriptor))
         self._limits = limits
         self._until = time.monotonic() + limits.wall_seconds
         self._remotes: dict[tuple[Any, ...], Remote] = {}
@@ -69,10 +67,8 @@ class Channel:
         Raises:
             Unconfined: it could not be; the program has not been sent.
         """
-        limits = self._limits
-        bounds = [limits.cpu_seconds, limits.memory, limits.output]
         try:
-            self._exchange({"limits": bounds})
+            self._receive()
         except Verdict as verdict:
             raise Unconfined(verdict.reason) from None
         self._exchange({"program": program})
@@ -124,10 +120,9 @@ class Channel:
 
     def _receive(self) -> Any:
         try:
-            size = frames.length(self._read)
-            if size > self._limits.output:
-                raise Verdict(Outcome.OUTPUT, f"an answer of {size} bytes")
-            reply = json.loads(frames.exactly(self._read, size))
+            reply = self._stream.receive(self._limits.output)
+        except frames.TooLongError as error:
+            raise Verdict(Outcome.OUTPUT, f"an answer of {error.size} bytes") from None
         except EOFError:
             raise Gone("it ended") from None
         except (ValueError, RecursionError) as error:
@@ -326,16 +321,12 @@ def _end(status: int, cpu: float, limits: Limits, ended: str) -> tuple[Outcome, 
     return Outcome.ERROR, f"crashed ({signal.strsignal(killed) or f'signal {killed}'})"
 
 
-def serve(stream: int, channel: int, candidate: int) -> NoReturn:
+def serve(stream: int, channel: int, candidate: int, limits: Limits) -> NoReturn:
     """Judge the one program that ``stream`` holds, by the process behind ``channel``."""
     try:
-        task = frames.Stream(stream).receive()
+        task = frames.over(stream).receive()
     except EOFError:
         os._exit(0)
-    limits = Limits(**task.pop("limits"))
-    # Tests that hang in one long operation are beyond the alarm, but not beyond this.
-    longest = min(LONGEST, int(limits.wall_seconds) + 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (longest, longest))
     asked = Channel(channel, limits)
 
     done = False
@@ -362,4 +353,4 @@ def serve(stream: int, channel: int, candidate: int) -> NoReturn:
 def tell(stream: int, report: dict[str, Any]) -> None:
     """Send a report to whoever asked, if there is anybody left."""
     with contextlib.suppress(BrokenPipeError):
-        frames.Stream(stream).send(report)
+        frames.over(stream).send(report)

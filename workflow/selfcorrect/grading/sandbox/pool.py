@@ -87,7 +87,7 @@ class Sandbox:
                 "protecting, set `allow_unsafe: true` in the task's `data`; results will say so."
             )
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        made = [_Worker(self.protection.standing) for _ in range(workers)]
+        made = [_Worker(self.protection.standing, self.limits) for _ in range(workers)]
         for worker in made:
             self._idle.put(worker)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
@@ -97,7 +97,7 @@ class Sandbox:
         """Execute one program with its tests."""
         worker = self._idle.get()
         try:
-            return worker.run(program, tests, self.limits)
+            return worker.run(program, tests)
         finally:
             self._idle.put(worker)
 
@@ -142,7 +142,7 @@ def _probe(without: frozenset[str]) -> Protection:
         if name not in missing and (why := _refused((name,))):
             missing[name] = why
     standing = tuple(name for name in layers.NAMES if name not in missing)
-    worker = _Worker(standing)
+    worker = _Worker(standing, Limits())
     try:
         for name, why in _ways_out(worker, standing).items():
             standing = tuple(layer for layer in standing if layer != name)
@@ -154,10 +154,10 @@ def _probe(without: frozenset[str]) -> Protection:
 
 def _refused(names: tuple[str, ...]) -> str:
     """Why a worker with these layers alone does not start or work; empty if it does."""
-    worker = _Worker(names)
+    worker = _Worker(names, Limits())
     try:
         tests = ProgramTests("f", "assert f([1]) == [1]")
-        result = worker.run("def f(x):\n    return x", tests, Limits())
+        result = worker.run("def f(x):\n    return x", tests)
     except SandboxProblem as error:
         return str(error)
     finally:
@@ -176,7 +176,7 @@ def _ways_out(worker: "_Worker", standing: Sequence[str]) -> dict[str, str]:
             name: why
             for name, (why, attempt) in attempts.items()
             if name in standing
-            and worker.run(f"{attempt}\ndef out(): pass", ProgramTests("out", "out()"), Limits())
+            and worker.run(f"{attempt}\ndef out(): pass", ProgramTests("out", "out()"))
             .outcome is Outcome.PASSED
         }  # fmt: skip
 
@@ -184,15 +184,17 @@ def _ways_out(worker: "_Worker", standing: Sequence[str]) -> dict[str, str]:
 class _Worker:
     """One fork server, started when first needed and again after it was lost."""
 
-    def __init__(self, standing: Sequence[str]) -> None:
+    def __init__(self, standing: Sequence[str], limits: Limits) -> None:
         self._layers = list(standing)
+        self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
-        self._stream: socket.socket | None = None
+        self._socket: socket.socket | None = None
+        self._stream: frames.Stream | None = None
         self._folder: Path | None = None
         self._changing = threading.Lock()
         self._ended = False
 
-    def run(self, program: str, tests: ProgramTests, limits: Limits) -> Result:
+    def run(self, program: str, tests: ProgramTests) -> Result:
         """Execute one program."""
         task = {
             "program": program,
@@ -200,9 +202,7 @@ class _Worker:
             "code": tests.code,
             "context": tests.context,
             "names": tests.names,
-            "limits": asdict(limits),
         }
-        request = b"R" + frames.framed(task)
         why = ""
         for attempt in range(ATTEMPTS):  # a worker that is lost without a word is replaced
             time.sleep(0.1 * (2**attempt - 1))
@@ -214,10 +214,10 @@ class _Worker:
                 why = str(error)
                 continue
             assert self._stream is not None
-            self._stream.settimeout(limits.wall_seconds + PATIENCE)
             try:
-                self._stream.sendall(request)
-                result = Result.from_message(self._receive())
+                self._stream.put(b"R")
+                self._stream.send(task)
+                result = Result.from_message(self._stream.receive())
             except TimeoutError:
                 self.stop()
                 return Result(Outcome.TIMEOUT, "the tests did not come to an end and were killed")
@@ -226,7 +226,7 @@ class _Worker:
                 why = "it ended before a program was started"
                 continue
             try:
-                frames.exactly(self._stream.recv, 1)  # it is ready for more
+                self._stream.take(1)  # it is ready for more
             except (OSError, EOFError):
                 self.stop()
             return result
@@ -244,28 +244,30 @@ class _Worker:
         """End the server and whatever it started."""
         with self._changing:
             if self._process is not None:
-                assert self._stream is not None
-                self._stream.close()
+                assert self._socket is not None
+                self._socket.close()
                 self._process.kill()
                 self._process.wait()
             if self._folder is not None:
                 server.empty(self._folder / "scratch")
                 shutil.rmtree(self._folder, ignore_errors=True)
-            self._process = self._stream = self._folder = None
+            self._process = self._socket = self._stream = self._folder = None
 
     def _start(self) -> None:
         if self._ended:
             raise SandboxProblem("the sandbox is closed")
-        self._stream, theirs = socket.socketpair()
+        self._socket, theirs = socket.socketpair()
+        self._stream = frames.Stream(self._socket.recv, self._socket.send)
         self._folder = Path(tempfile.mkdtemp(prefix="sandbox-"))
         scratch = self._folder / "scratch"
         scratch.mkdir()
         (self._folder / "root").mkdir()
         options = {
             "stream": theirs.fileno(),
-            "layers": self._layers,
-            "root": str(self._folder / "root"),
             "scratch": str(scratch),
+            "root": str(self._folder / "root"),
+            "layers": self._layers,
+            "limits": asdict(self._limits),
         }
         boot = BOOT.format(str(PACKAGE)) + "; main()"
         with theirs:
@@ -279,9 +281,9 @@ class _Worker:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        self._stream.settimeout(60)
+        self._socket.settimeout(60)
         try:
-            hello: dict[str, Any] = self._receive()
+            hello: dict[str, Any] = self._stream.receive()
         except (OSError, EOFError):
             self._process.kill()
             assert self._process.stderr is not None
@@ -290,12 +292,8 @@ class _Worker:
         if not hello["ready"]:
             self.stop()
             raise SandboxProblem(hello["why"])
+        self._socket.settimeout(self._limits.wall_seconds + PATIENCE)
         assert self._process.stderr is not None
         self._process.stderr.close()
         if "namespaces" in self._layers:  # it has a scratch folder of its own by now
             shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _receive(self) -> Any:
-        assert self._stream is not None
-        read = self._stream.recv
-        return json.loads(frames.exactly(read, frames.length(read)))

@@ -1,6 +1,7 @@
 """The fork server of one worker: a warm interpreter that makes two processes for each program.
 
-    python -S -s -P -X utf8 -c BOOT '{"root": DIR, "scratch": DIR, "stream": FD, "layers": [...]}'
+    python -S -s -P -X utf8 -c BOOT '{"root": DIR, "scratch": DIR, "stream": FD, "layers": [...],
+                                      "limits": {...}}'
 
 It never reads a request: it forks the tests' process, which forks the program's process and only
 then reads, so the program's process starts without ever having held the tests. Its first message
@@ -20,11 +21,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from selfcorrect.grading.sandbox import judge
+from selfcorrect.grading.sandbox import frames, judge
 from selfcorrect.grading.sandbox.candidate import Candidate
-from selfcorrect.grading.sandbox.frames import Stream
 from selfcorrect.grading.sandbox.layers import kernel, landlock, namespaces, rlimits, seccomp
-from selfcorrect.grading.sandbox.limits import Outcome, Result
+from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
 
 # What programs import most; a module that is here already costs them nothing.
 WARM = (
@@ -52,6 +52,7 @@ PACKAGES = frozenset(
 )
 
 JUDGE_MEMORY = 2**30
+LONGEST = 24 * 3600  # seconds of CPU time
 THREADS = 64
 TOO_LONG = asdict(Result(Outcome.TIMEOUT, "the tests took too long and were killed"))
 ANY_PID = b"\xfe\xca\xfe\x7f"  # in a filter that is built once, where a process's own pid goes
@@ -75,7 +76,9 @@ def _warm_up() -> None:
 class Server:
     """One worker's warm interpreter."""
 
-    def __init__(self, stream: int, scratch: Path, wanted: list[str], root: Path) -> None:
+    def __init__(
+        self, stream: int, scratch: Path, root: Path, wanted: list[str], limits: Limits
+    ) -> None:
         """Enter the layers that are for all programs, prepare those that each program enters.
 
         Raises:
@@ -83,7 +86,9 @@ class Server:
         """
         self.stream = stream
         self.scratch = scratch
+        self.folder = str(scratch)  # a path is slow to take apart in a process of its own
         self.wanted = wanted
+        self.limits = limits
         _warm_up()
         sys.path[:] = [path for path in sys.path if Path(path) in LIBRARIES
                        or Path(path).is_relative_to(sysconfig.get_path("platstdlib"))]  # fmt: skip
@@ -144,10 +149,13 @@ class Server:
             finally:
                 os._exit(70)
         theirs.close()
-        rlimits.limit(judge.LONGEST, self.mapped + JUDGE_MEMORY, 1)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # tests that write get an error
+        # Tests that hang in one long operation are beyond the alarm, but not beyond this.
+        longest = min(LONGEST, int(self.limits.wall_seconds) + 2)
+        rlimits.limit(longest, self.mapped + JUDGE_MEMORY, 1)
         if self.judge_ruleset is not None and not self.alone:
             landlock.enter(self.judge_ruleset)
-        judge.serve(self.stream, ours.fileno(), candidate)
+        judge.serve(self.stream, ours.fileno(), candidate, self.limits)
 
     def _candidate(self, channel: int) -> NoReturn:
         """Confine this process, then run the program that comes down the channel."""
@@ -162,20 +170,17 @@ class Server:
         for target in range(len(kept)):
             os.dup2(100 + target, target)
         os.closerange(len(kept), 2**20)
-        os.chdir(self.scratch)
-        for ignored in (signal.SIGXFSZ, signal.SIGPIPE, signal.SIGINT):  # as Python sets them
-            signal.signal(ignored, signal.SIG_DFL)
-
-        stream = Stream(3)
-        cpu_seconds, memory, output_size = stream.receive()["limits"]
-        threads = THREADS if self.alone else None
-        rlimits.limit(cpu_seconds, self.mapped + memory, output_size, threads)
+        os.chdir(self.folder)
+        limits, threads = self.limits, THREADS if self.alone else None
+        rlimits.limit(limits.cpu_seconds, self.mapped + limits.memory, limits.output, threads)
         if self.ruleset is not None:
-            kernel.drop_capabilities()
+            if not self.alone:
+                kernel.drop_capabilities()
             landlock.enter(4)
             os.close(4)
         if "seccomp" in self.wanted:
             seccomp.enter(self.filter.replace(ANY_PID, os.getpid().to_bytes(4, "little")))
+        stream = frames.over(3)
         stream.send({"ready": True})
         candidate = Candidate(stream)
         candidate.run(stream.receive()["program"])
@@ -209,16 +214,24 @@ def main() -> NoReturn:
     """Start as the last argument says, report the layers, serve."""
     options: dict[str, Any] = json.loads(sys.argv[-1])
     signal.pthread_sigmask(signal.SIG_SETMASK, [])  # whatever the parent's were
-    for number in (signal.SIGALRM, signal.SIGXCPU, signal.SIGTERM, signal.SIGCHLD):
+    # For all its processes. SIGPIPE stays ignored, as Python sets it.
+    for number in (signal.SIGALRM, signal.SIGXCPU, signal.SIGTERM, signal.SIGCHLD, signal.SIGINT,
+                   signal.SIGXFSZ):  # fmt: skip
         signal.signal(number, signal.SIG_DFL)
     stream = options["stream"]
     try:
-        server = Server(stream, Path(options["scratch"]), options["layers"], Path(options["root"]))
+        server = Server(
+            stream,
+            Path(options["scratch"]),
+            Path(options["root"]),
+            options["layers"],
+            Limits(**options["limits"]),
+        )
         hello: dict[str, Any] = {"ready": True}
     except OSError as error:
         hello = {"ready": False, "why": str(error)}
     os.dup2(0, 2)  # whoever started it reads no further
-    Stream(stream).send(hello)
+    frames.over(stream).send(hello)
     if hello["ready"]:
         server.serve()
     os._exit(1)

@@ -11,6 +11,9 @@ class LayerMissing(OSError):
 
 
 libc = ctypes.CDLL(None, use_errno=True)
+_prctl = getattr(libc, "prctl", None)
+if _prctl is not None:
+    _prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 
@@ -32,13 +35,11 @@ def syscall(what: str, number: int | None, *arguments: object) -> int:
     return checked(what, libc.syscall(number, *arguments))
 
 
-def prctl(what: str, option: int, *arguments: object) -> None:
+def prctl(what: str, option: int, argument: int, address: int = 0) -> None:
     """prctl(2)."""
-    if not hasattr(libc, "prctl"):
+    if _prctl is None:
         raise LayerMissing(0, f"{what}: only on Linux, this is {platform.system()}")
-    padded = [*arguments, *[0] * (4 - len(arguments))]
-    checked(what, libc.prctl(option, *(ctypes.c_ulong(x) if isinstance(x, int) else x
-                                         for x in padded)))  # fmt: skip
+    checked(what, _prctl(option, argument, address, 0, 0))
 
 
 def die_with_parent() -> None:

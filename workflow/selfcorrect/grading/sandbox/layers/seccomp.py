@@ -132,5 +132,6 @@ def enter(program: bytes) -> None:
     """Filter this process's system calls for good."""
     buffer = ctypes.create_string_buffer(program, len(program))
     filter_ = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    header = ctypes.create_string_buffer(filter_, len(filter_))
     gain_no_privileges()
-    prctl("seccomp", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.c_char_p(filter_))
+    prctl("seccomp", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(header))
