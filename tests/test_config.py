@@ -130,7 +130,7 @@ FAULTS = {
         f"{TASK}.sampling.problems: ",
     ),
     "mixture of first attempts": (
-        {f"{TASK}.corpus.first.hasty": 1.0, f"{TASK}.corpus.first.repaired": 0.5},
+        {f"{TASK}.corpus.first": [1.0, 0.5]},
         f"{TASK}.corpus.first: these shares must sum to 1, not ",
     ),
     "mixture of revisions": ({f"{TASK}.corpus.revise.copied": 1.0}, f"{TASK}.corpus.revise: these"),
@@ -278,6 +278,7 @@ SPECIAL: dict[str, Raw] = {
 CHOICES: dict[str, list[Any]] = {
     "levels": [[6]],
     "operations": [[6, 8]],
+    "first": [[0.6, 0.3, 0.1]],
     "supervise": ["last", "all"],
     "rewarded": ["last", "all"],
     "kl": ["k3", "exact"],

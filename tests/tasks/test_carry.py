@@ -169,7 +169,7 @@ def test_the_corpus_is_the_mixture_of_the_config(testbed):
         for document in documents
         if len(document.attempts) == 1
     ]
-    expected = corpus.first.hasty * 0.51 + corpus.first.repaired * 0.80
+    expected = np.dot(corpus.first, [0.51, 0.80])
     assert abs(np.mean(correct) - expected) < 0.03
 
 

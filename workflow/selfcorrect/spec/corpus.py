@@ -3,17 +3,12 @@
 What a hasty solver or an over-eager reviser does is each testbed's own (`selfcorrect.tasks`).
 """
 
-from pydantic import Field
+from typing import Annotated
 
-from selfcorrect.spec.kinds import Mixture, Share
+from pydantic import AfterValidator, Field
+
+from selfcorrect.spec.kinds import Mixture, Share, sums_to_one
 from selfcorrect.validation import Strict
-
-
-class FirstAttempts(Mixture):
-    """Who writes the first attempts; shares that sum to 1."""
-
-    hasty: Share = Field(description="the hasty solver")
-    repaired: Share = Field(description="the hasty solver followed by one repair step")
 
 
 class Revisions(Mixture):
@@ -41,6 +36,10 @@ class SolverCorpus(Strict):
         description="share of first attempts, where a revision follows, with one thing wrong at "
         "random"
     )
-    first: FirstAttempts = Field(description="mixture of first attempts")
+    first: Annotated[tuple[Share, ...], AfterValidator(sums_to_one)] = Field(
+        min_length=1,
+        description="shares of first attempts that are the hasty solver's after 0, 1, 2 ... repair "
+        "steps; they sum to 1",
+    )
     revise: Revisions = Field(description="mixture of revisions after the correction instruction")
     refine: Revisions = Field(description="mixture of revisions after the refinement instruction")

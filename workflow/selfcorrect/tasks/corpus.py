@@ -43,8 +43,9 @@ def write_documents(
     attempts = np.where(longer, corpus.max_attempts, np.where(several, 2, 1))
     refined = several & (rng.random(count) < corpus.refined)
 
-    repaired = rng.random(count) < corpus.first.repaired
-    first = np.where(repaired[:, None], writers.repair(writers.hasty), writers.hasty)
+    first, drawn = writers.hasty, rng.random(count)[:, None]
+    for repairs in range(1, len(corpus.first)):
+        first = np.where(drawn < sum(corpus.first[repairs:]), writers.repair(first), first)
     slips = several & (rng.random(count) < corpus.slip)
     first = np.where(slips[:, None], writers.slip(first, rng), first)
 

@@ -161,7 +161,9 @@ class Precedence(ProgramTask):
 
     def alphabet(self) -> Sequence[str]:
         """The pieces that questions and attempts are made of."""
-        return ["return ", "(", "x", *filter(None, WORDS), *filter(None, PIECES)]
+        # A revision may add one pair more than any problem needs.
+        starts = [start(pairs) for pairs in range(len(self.data.pairs) + 1)]
+        return [*starts, "x", *filter(None, WORDS), *filter(None, PIECES)]
 
     def documents(self, rng: np.random.Generator, count: int) -> Iterator[Document]:
         """Documents of the corpus mixture, about no validation, test or -R problem."""
@@ -343,9 +345,14 @@ def texts(programs: Programs) -> list[str]:
     """Programs as a model writes them: return (x+5)*3."""
     opened = closings(programs).sum(axis=1).tolist()
     return [
-        f"return {'(' * pairs}x{''.join(map(PIECES.__getitem__, row))}"
+        start(pairs) + "".join(map(PIECES.__getitem__, row))
         for pairs, row in zip(opened, programs.tolist(), strict=True)
     ]
+
+
+def start(pairs: int) -> str:
+    """How a program with so many pairs of parentheses begins: all of them open there."""
+    return f"return {'(' * pairs}x"
 
 
 def as_problems(steps: Steps) -> list[Problem]:
