@@ -1,10 +1,10 @@
-"""Messages between the sandbox's processes arrive whole, in order, and no longer than wanted."""
+"""Messages between processes arrive whole, in order, and no longer than wanted."""
 
 import os
 
 import pytest
 
-from selfcorrect.grading.sandbox import frames
+from selfcorrect.grading import frames
 
 MESSAGES = [{"do": "call"}, [], "é\x00", 2**70, {"long": "x" * 300_000}]
 

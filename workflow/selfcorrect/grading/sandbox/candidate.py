@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from selfcorrect.grading.sandbox.frames import Stream
+from selfcorrect.grading.frames import Stream
 from selfcorrect.grading.sandbox.wire import Decoder, Encoder
 
 FILE_NAME = "<program>"

@@ -16,7 +16,7 @@ import time
 from functools import partial
 from typing import Any, NoReturn
 
-from selfcorrect.grading.sandbox import frames
+from selfcorrect.grading import frames
 from selfcorrect.grading.sandbox.candidate import last_line
 from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
 from selfcorrect.grading.sandbox.wire import Decoder, Encoder, WireError

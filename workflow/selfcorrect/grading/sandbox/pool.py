@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from selfcorrect.files import FileProblem
-from selfcorrect.grading.sandbox import frames, layers, server
+from selfcorrect.grading import frames
+from selfcorrect.grading.sandbox import layers, server
 from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
 from selfcorrect.records import ProgramTests
 

@@ -21,7 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from selfcorrect.grading.sandbox import frames, judge
+from selfcorrect.grading import frames
+from selfcorrect.grading.sandbox import judge
 from selfcorrect.grading.sandbox.candidate import Candidate
 from selfcorrect.grading.sandbox.layers import kernel, landlock, namespaces, rlimits, seccomp
 from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result

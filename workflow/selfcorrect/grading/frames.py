@@ -1,4 +1,4 @@
-"""Messages between the sandbox's processes: four bytes of length, then JSON."""
+"""Messages between a grader and the processes it has made: four bytes of length, then JSON."""
 
 import json
 import os
