@@ -44,6 +44,29 @@ PRECEDENCE = Prompts(
     refinement="Review and refine.",
 )
 
+# The first turn and p1 are the paper's, word for word (App. C).
+MATH_ANSWER = (
+    'At the end of the Solution, when you give your final answer, write it in the form "Final '
+    'Answer: The final answer is $answer$. I hope it is correct."'
+)
+MATH = Prompts(
+    version="math/1",
+    first=(
+        "You are a math expert. When you respond, respond only with the Solution of the final "
+        f"Problem, thinking step by step. {MATH_ANSWER}\n\nProblem:\n{{question}}\n\nSolution:"
+    ),
+    correction=(
+        "There might be an error in the solution above because of lack of understanding of the "
+        "question. Please correct the error, if any, and rewrite the solution. Only output the "
+        f"final solution! {MATH_ANSWER}"
+    ),
+    refinement=(
+        "Review the solution above as a critical reader would: go through it step by step, and say "
+        "what is wrong with it or could be better. Then write the final solution, with every one "
+        f"of these points put right. {MATH_ANSWER}"
+    ),
+)
+
 # p1 is the paper's, word for word (App. C), and the same for both benchmarks, as a model that is
 # trained on MBPP is evaluated on HumanEval.
 CODE_CORRECTION = (

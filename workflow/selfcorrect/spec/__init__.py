@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from selfcorrect.spec.carry import CarryCorpus, CarryProblems
 from selfcorrect.spec.kinds import Count, Name
+from selfcorrect.spec.mathematics import GSM8KProblems, MathProblems
 from selfcorrect.spec.methods import Method, RLOverrides, SFTOverrides
 from selfcorrect.spec.precedence import PrecedenceCorpus, PrecedenceProblems
 from selfcorrect.spec.programs import HumanEvalProblems, MBPPProblems
@@ -35,9 +36,11 @@ __all__ = [
     "Corpus",
     "Count",
     "Evaluation",
+    "GSM8KProblems",
     "Generation",
     "HumanEvalProblems",
     "MBPPProblems",
+    "MathProblems",
     "Method",
     "Model",
     "PrecedenceCorpus",
@@ -52,7 +55,12 @@ __all__ = [
 ]
 
 Problems = Annotated[
-    CarryProblems | PrecedenceProblems | MBPPProblems | HumanEvalProblems,
+    CarryProblems
+    | PrecedenceProblems
+    | MathProblems
+    | GSM8KProblems
+    | MBPPProblems
+    | HumanEvalProblems,
     Field(discriminator="kind"),
 ]
 Corpus = Annotated[CarryCorpus | PrecedenceCorpus, Field(discriminator="kind")]

@@ -9,6 +9,7 @@ from selfcorrect.validation import Strict
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Count = Annotated[int, Field(ge=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Instruction = Literal["correction", "refinement"]  # what is said after an attempt: prompts.py
 
 

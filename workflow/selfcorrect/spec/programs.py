@@ -1,13 +1,12 @@
 """The config sections of the benchmarks whose answers are programs (`mbpp`, `humaneval`)."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from selfcorrect.spec.kinds import Sha256
 from selfcorrect.spec.sandbox import SandboxLimits
 from selfcorrect.validation import Strict
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 # Task ids. The ids 1-10 are the authors' pool of few-shot examples, and in no split.
 MBPP_SPLITS = {"test": range(11, 511), "validation": range(511, 601), "train": range(601, 975)}

@@ -6,13 +6,17 @@ from selfcorrect.grading.programs import HERE, Workplace
 from selfcorrect.spec import (
     CarryProblems,
     Corpus,
+    GSM8KProblems,
     HumanEvalProblems,
+    MathProblems,
     MBPPProblems,
     PrecedenceProblems,
     Problems,
 )
 from selfcorrect.tasks.carry import Carry
+from selfcorrect.tasks.gsm8k import GSM8K
 from selfcorrect.tasks.humaneval import HumanEval
+from selfcorrect.tasks.math import Math
 from selfcorrect.tasks.mbpp import MBPP
 from selfcorrect.tasks.precedence import Precedence
 from selfcorrect.tasks.task import Document, Split, Task, Testbed, grade_traces
@@ -36,6 +40,10 @@ def _task(data: Problems, corpus: Any, workplace: Workplace) -> Any:
             return Carry(data, corpus)
         case PrecedenceProblems():
             return Precedence(data, corpus, workplace)
+        case MathProblems():
+            return Math(data)
+        case GSM8KProblems():
+            return GSM8K(data)
         case MBPPProblems():
             return MBPP(data, workplace)
         case HumanEvalProblems():

@@ -1,4 +1,4 @@
-"""Files of published benchmarks: read, checked, and every fault told with its place."""
+"""Published benchmarks, from files or from the Hub: checked, every fault told with its place."""
 
 import gzip
 import json
@@ -11,8 +11,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from selfcorrect import files
 from selfcorrect.files import FileProblem
+from selfcorrect.spec.mathematics import Source
 
 REMEDY = "Fetch the file anew, or correct `path` in the config."
+HUB_REMEDY = (
+    "Correct `hub`, `subsets`, `split` or `revision` in the config; for a dataset that asks for "
+    "permission log in (`hf auth login`); without a network give a file as `path` instead."
+)
 
 
 class Record(BaseModel):
@@ -20,7 +25,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    task_id: int | str
+    task_id: int | str | None = None
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -41,21 +46,59 @@ def read_records(
         FileProblem: the file is not there, not the one with that ``sha256``, or not what it
             should be.
     """
-    text = _text(path, sha256)
+    return _records(path, _values(path, _text(path, sha256)), kind, count)
+
+
+def read_source(source: Source, kind: type[AnyRecord], count: int) -> list[AnyRecord]:
+    """The records of a part of a benchmark, wherever they come from.
+
+    Raises:
+        FileProblem: there is nothing, or not what it should be.
+    """
+    if source.path is not None:
+        return read_records(Path(source.path), kind, count, source.sha256)
+    return _records(source, _rows(source), kind, count)
+
+
+def fault(place: Path | Source, what: str) -> FileProblem:
+    """The error for a benchmark's file or dataset that cannot be used."""
+    remedy = HUB_REMEDY if isinstance(place, Source) and place.hub else REMEDY
+    return FileProblem(f"{place}: {what}. {remedy}")
+
+
+def _records(
+    source: Path | Source,
+    values: Iterator[tuple[str, Any]],
+    kind: type[AnyRecord],
+    count: int | None,
+) -> list[AnyRecord]:
     records: dict[int | str, AnyRecord] = {}
-    for place, value in _values(path, text):
-        record = _record(path, place, value, kind)
-        if record.task_id in records:
-            raise fault(path, f"{place}: task_id {record.task_id!r} is there twice")
-        records[record.task_id] = record
+    for place, value in values:
+        record = _record(source, place, value, kind)
+        key = place if record.task_id is None else record.task_id
+        if key in records:
+            raise fault(source, f"{place}: task_id {record.task_id!r} is there twice")
+        records[key] = record
     if count is not None and len(records) != count:
-        raise fault(path, f"{len(records)} problems, but the benchmark has {count}")
+        raise fault(source, f"{len(records)} problems, but the benchmark has {count}")
     return list(records.values())
 
 
-def fault(path: Path, what: str) -> FileProblem:
-    """The error for a benchmark's file that cannot be used."""
-    return FileProblem(f"{path}: {what}. {REMEDY}")
+def _rows(source: Source) -> Iterator[tuple[str, Any]]:
+    """The rows of a dataset on the Hub, or of its copy in the cache, each with its place."""
+    import datasets
+
+    assert source.hub is not None
+    for subset in source.subsets or (None,):
+        try:
+            rows = datasets.load_dataset(
+                source.hub, subset, split=source.split, revision=source.revision
+            )
+        except Exception as error:  # of many kinds, by what is missing and where
+            said = str(error).strip().splitlines()[:1] or [type(error).__name__]
+            raise fault(source, f"cannot be loaded ({said[0]})") from error
+        for number, row in enumerate(rows):
+            yield f"row {number}{f' of {subset}' if subset else ''}", row
 
 
 def _text(path: Path, sha256: str | None) -> str:
@@ -100,7 +143,7 @@ def _values(path: Path, text: str) -> Iterator[tuple[str, Any]]:
         yield f"line {number}", value
 
 
-def _record(path: Path, place: str, value: Any, kind: type[AnyRecord]) -> AnyRecord:
+def _record(path: Path | Source, place: str, value: Any, kind: type[AnyRecord]) -> AnyRecord:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
