@@ -71,6 +71,7 @@ def step_shares(arguments: argparse.Namespace) -> str:
     import torch
     from subject import subject
 
+    from selfcorrect.learning import scoring
     from selfcorrect.learning import trainer as module
     from selfcorrect.lm.chat import Chat
     from selfcorrect.lm.checkpoint import Workspace
@@ -99,9 +100,9 @@ def step_shares(arguments: argparse.Namespace) -> str:
             (module, "rollout", "rollout: traces"),
             (module, "collate", "traces to tensors"),
             (module, "grade_traces", "grading"),
-            (module, "continuation_logits",
+            (scoring, "continuation_states",
              lambda model, _: "reference" if model is trainer.reference.model else "forward"),
-            (module, "token_statistics", "loss"),
+            (module, "score", "loss"),
             (module, "policy_gradient_loss", "loss"),
             (torch.Tensor, "backward", "backward"),
             (torch.nn.utils, "clip_grad_norm_", "clip and Adam"),

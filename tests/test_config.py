@@ -279,6 +279,7 @@ CHOICES: dict[str, list[Any]] = {
     "levels": [[6]],
     "operations": [[6, 8]],
     "first": [[0.6, 0.3, 0.1]],
+    "prompts_per_micro_batch": [4],
     "supervise": ["last", "all"],
     "rewarded": ["last", "all"],
     "kl": ["k3", "exact"],

@@ -207,6 +207,7 @@ _RL = {
     "steps": 4,
     "prompts_per_batch": 4,
     "samples_per_prompt": 4,
+    "prompts_per_micro_batch": None,
     "updates_per_batch": 1,
     "clip_ratio": 0.2,
     "temperature": 1.0,

@@ -160,6 +160,8 @@ UPDATES = {
     "offline first attempts": {"offline_first_attempts": 0.5},
     "four updates": {"updates_per_batch": 4, "clip_ratio": 0.05, "learning_rate": 1e-2},
     "unclipped": {"max_grad_norm": 1e9},
+    "micro-batches": {"prompts_per_micro_batch": 1, "alpha": 10.0, "beta2": 0.1},
+    "uneven micro-batches": {"prompts_per_micro_batch": 3, "updates_per_batch": 3},
 }
 
 
@@ -204,6 +206,15 @@ def test_a_long_attempt_of_one_trace_pads_the_others_without_effect():
     assert len({len(t.attempts[0].prompt) for t in traces}) > 1 or len(widths) > 1
     apart = sum(gradient(group) for group in groups) / len(groups)
     torch.testing.assert_close(gradient(traces), apart, rtol=1e-6, atol=1e-9)
+
+
+def test_micro_batches_log_what_the_whole_batch_would():
+    logged = []
+    for size in (None, 1, 3):
+        ours = trainer(rl(alpha=10.0, beta2=0.1, prompts_per_micro_batch=size), double=True)
+        logged.append(ours.update(ours.sample()))
+    for numbers in logged[1:]:
+        assert numbers == pytest.approx(logged[0], rel=1e-9)
 
 
 # --- what an update leaves alone, and how it is held back -----------------------------------------
@@ -561,7 +572,8 @@ EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
 
 def test_every_setting_is_tried():
     tried = {name.partition(":")[0].partition(".")[0] for name in EFFECTS}
-    assert tried == set(RL.model_fields)
+    # Micro-batches are tested to have none.
+    assert tried | {"prompts_per_micro_batch"} == set(RL.model_fields)
     nested = {name.partition(".")[2] for name in EFFECTS if name.startswith("adaptive_beta2.")}
     assert nested == set(AdaptiveBeta2.model_fields)
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from selfcorrect.lm.batch import TraceBatch, collate, continuation_logits
+from selfcorrect.lm.batch import TraceBatch, collate, continuation_states
+from selfcorrect.lm.head import logits_of
 from selfcorrect.lm.torch_engine import TorchEngine
 from selfcorrect.records import Trace
 from tiny import EOS, FAMILIES, PAD, bare_model, plain_logits, trace
@@ -91,6 +92,10 @@ def gradient(
     model.zero_grad()
     total.backward()
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def continuation_logits(model, batch):
+    return logits_of(model, continuation_states(model, batch))
 
 
 @pytest.mark.parametrize(

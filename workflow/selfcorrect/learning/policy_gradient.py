@@ -24,11 +24,28 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TokenStatistics:
-    """Per-token quantities, each [B, T]; positions outside completions hold garbage."""
+    """Per-token quantities of one shape; what stands outside completions is of no account."""
 
     logprobs: Tensor
     kl: Tensor
     entropy: Tensor  # in nats, detached
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The denominators of a whole batch's means, for a part of it that is gone through by itself.
+
+    The losses, gradients and metrics of the parts then sum to those of the batch.
+    """
+
+    traces: int
+    tokens: Tensor  # [n], of each attempt in all traces
+
+    @classmethod
+    def of(cls, turns: Sequence[Tensor], attempts: int) -> "Totals":
+        """Those of the parts with ``turns`` [B, T] each."""
+        tokens = [sum((of == i + 1).sum() for of in turns) for i in range(attempts)]
+        return cls(sum(len(of) for of in turns), torch.stack([torch.as_tensor(n) for n in tokens]))
 
 
 def token_statistics(
@@ -46,16 +63,16 @@ def token_statistics(
     makes the expected gradient that of KL(π ‖ π_ref).
 
     Args:
-        logits: [B, T, V] of the policy, with gradient.
-        reference_logits: [B, T, V] of the fixed reference.
-        tokens: [B, T], the tokens that the logits predict.
+        logits: [..., V] of the policy, with gradient.
+        reference_logits: [..., V] of the fixed reference.
+        tokens: [...], the tokens that the logits predict.
         temperature: the sampling temperature; the policy is the tempered distribution.
         kl: the estimator.
     """
     precision = torch.promote_types(logits.dtype, torch.float32)  # bfloat16 is widened
-    policy = (logits.to(precision) / temperature).log_softmax(-1)  # [B, T, V]
+    policy = (logits.to(precision) / temperature).log_softmax(-1)  # [..., V]
     reference = (reference_logits.to(precision) / temperature).log_softmax(-1)
-    logprobs = policy.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)  # [B, T]
+    logprobs = policy.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)  # [...]
     if kl == "exact":
         divergence = (policy.exp() * (policy - reference)).sum(-1)
     else:
@@ -74,6 +91,7 @@ def policy_gradient_loss(
     kl_coefficients: Sequence[float],
     behaviour_logprobs: Tensor | None = None,
     clip_ratio: float = 0.2,
+    totals: Totals | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss whose gradient is −∇J, and what to log.
 
@@ -86,12 +104,14 @@ def policy_gradient_loss(
         behaviour_logprobs: [B, T], log-probs under the policy that sampled, for a second or
             later update on the same batch (importance ratio, clipped as in PPO). None: on-policy.
         clip_ratio: half-width of that clipping.
+        totals: of the whole batch, where this is a part of it.
 
     Returns:
         The scalar loss, and ``loss``, ``policy_loss``, ``kl_t{i}`` (nats per attempt) and
         ``entropy_t{i}`` (nats per token).
     """
-    batch, attempts = advantages.shape
+    attempts = advantages.shape[1]
+    totals = totals or Totals.of([turns], attempts)
     on_turn = torch.stack([turns == i + 1 for i in range(attempts)])  # [n, B, T]
     zero = statistics.logprobs.new_zeros(())
 
@@ -103,14 +123,15 @@ def policy_gradient_loss(
     if behaviour_logprobs is not None:
         clipped = ratio.clamp(1 - clip_ratio, 1 + clip_ratio)
         surrogate = torch.minimum(surrogate, clipped * credit)
-    policy_loss = -torch.where(sampled, surrogate, zero).sum() / batch
+    policy_loss = -torch.where(sampled, surrogate, zero).sum() / totals.traces
 
-    kl = torch.where(on_turn, statistics.kl, zero).sum((1, 2)) / batch  # [n], nats per attempt
+    # [n], nats per attempt
+    kl = torch.where(on_turn, statistics.kl, zero).sum((1, 2)) / totals.traces
     coefficients = torch.tensor(list(kl_coefficients), dtype=kl.dtype, device=kl.device)
     loss = policy_loss + coefficients @ kl
 
     entropy = torch.where(on_turn, statistics.entropy, zero).sum((1, 2))
-    entropy = entropy / on_turn.sum((1, 2)).clamp(min=1)
+    entropy = entropy / totals.tokens.clamp(min=1)
     metrics = {"loss": loss.item(), "policy_loss": policy_loss.item()}
     for i in range(attempts):
         metrics[f"kl_t{i + 1}"] = kl[i].item()

@@ -6,7 +6,7 @@ base model, in Stage II too (Eq. 4). Adam starts afresh with every training stag
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from selfcorrect import seeds
-from selfcorrect.learning.policy_gradient import policy_gradient_loss, token_statistics
+from selfcorrect.learning.policy_gradient import Totals, policy_gradient_loss
 from selfcorrect.learning.rewards import advantages, balanced_beta2, returns, shaped_rewards
-from selfcorrect.lm.batch import TraceBatch, collate, continuation_logits
+from selfcorrect.learning.scoring import score
+from selfcorrect.lm.batch import TraceBatch, collate
 from selfcorrect.lm.checkpoint import Workspace
 from selfcorrect.lm.models import LanguageModel
 from selfcorrect.progress import Progress
@@ -116,7 +117,6 @@ class Trainer:
     def update(self, traces: Sequence[Trace]) -> dict[str, Any]:
         """Gradient steps on one batch of traces; returns what to log."""
         rl = self.rl
-        batch = collate(traces, self.policy.chat.pad, self.policy.model.device)
         grades = grade_traces(self.setting.task, traces)
         rewards = np.array([[grade.reward for grade in of_trace] for of_trace in grades])
         credit = returns(shaped_rewards(rewards, rl.alpha, rl.rewarded), rl.gamma)
@@ -124,10 +124,14 @@ class Trainer:
             np.arange(len(traces) // rl.samples_per_prompt), rl.samples_per_prompt
         )
         advantage = advantages(credit, prompt_of, rl.baseline)
-        with torch.inference_mode():
-            reference_logits = continuation_logits(self.reference.model, batch)
+        size = rl.samples_per_prompt * (rl.prompts_per_micro_batch or rl.prompts_per_batch)
+        parts = [
+            (collate(traces[at : at + size], self.policy.chat.pad, self.policy.model.device),
+             advantage[at : at + size])
+            for at in range(0, len(traces), size)
+        ]  # fmt: skip
         for update in range(rl.updates_per_batch):
-            metrics = self._gradient_step(batch, reference_logits, advantage, first=update == 0)
+            metrics = self._gradient_step(parts, first=update == 0)
         numbers = {**_batch_numbers(traces, rewards, rl), **metrics, "beta2": self.beta2}
         if rl.adaptive_beta2.rate > 0 and rl.beta2 > 0:
             self.beta2 = balanced_beta2(
@@ -137,32 +141,33 @@ class Trainer:
         return numbers
 
     def _gradient_step(
-        self,
-        batch: TraceBatch,
-        reference_logits: torch.Tensor,
-        advantage: np.ndarray,
-        *,
-        first: bool,
+        self, parts: Sequence[tuple[TraceBatch, np.ndarray]], *, first: bool
     ) -> dict[str, float]:
+        """One step on a batch in parts, each with its advantages."""
         rl, model = self.rl, self.policy.model
-        logits = continuation_logits(model, batch)
-        statistics = token_statistics(logits, reference_logits, batch.tokens, rl.temperature, rl.kl)
         coefficients = [rl.beta1 + (self.beta2 if turn == 0 else 0.0) for turn in range(rl.turns)]
-        loss, metrics = policy_gradient_loss(
-            statistics,
-            batch.turns,
-            torch.as_tensor(advantage, dtype=logits.dtype, device=logits.device),
-            coefficients,
-            # On the first update the policy is still the one that sampled: ratio 1 by definition.
-            None if first else batch.logprobs,
-            rl.clip_ratio,
-        )
+        totals = Totals.of([batch.turns for batch, _ in parts], rl.turns)
+        metrics: Counter[str] = Counter()
         self.optimiser.zero_grad()
-        loss.backward()
+        for batch, advantage in parts:
+            statistics = score(model, self.reference.model, batch, rl.temperature, rl.kl)
+            of_turn = torch.as_tensor(advantage, dtype=statistics.logprobs.dtype)
+            loss, numbers = policy_gradient_loss(
+                statistics,
+                batch.turns,
+                of_turn.to(model.device),
+                coefficients,
+                # On the first update the policy is the one that sampled: ratio 1 by definition.
+                None if first else batch.logprobs,
+                rl.clip_ratio,
+                totals,
+            )
+            loss.backward()
+            metrics.update(numbers)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), rl.max_grad_norm)
         if not torch.isfinite(norm):
             raise FloatingPointError(
-                f"step {self.step + 1}: the gradient is not finite (loss {loss.item()}); "
+                f"step {self.step + 1}: the gradient is not finite (loss {metrics['loss']}); "
                 "lower rl.learning_rate or rl.max_grad_norm. The last checkpoint is kept."
             )
         self.optimiser.step()

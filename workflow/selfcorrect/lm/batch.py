@@ -1,4 +1,4 @@
-"""Traces as tensors, and a model's logits at every token that was sampled.
+"""Traces as tensors, and a model's hidden states before every token of them.
 
 A problem's traces share its prompt, so the prompt is read once and its keys and values serve all
 of them (gradients flow back through them). What follows the prompt is the *continuation*:
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from selfcorrect.lm.head import states_of
 from selfcorrect.records import Trace
 
 
@@ -67,32 +68,33 @@ def collate(traces: Sequence[Trace], pad: int, device: torch.device | str = "cpu
     )
 
 
-def continuation_logits(model: Any, batch: TraceBatch) -> Tensor:
-    """The logits that predict each continuation token: [B, T, V].
+def continuation_states(model: Any, batch: TraceBatch) -> Tensor:
+    """The hidden states whose logits predict each continuation token: [B, T, H].
 
     Exactly those of reading every conversation whole, position by position; the last column
     is not read, since nothing follows it.
     """
     cache = DynamicCache(config=model.config)
     prompt_positions = (batch.prompt_mask.cumsum(1) - 1).clamp(min=0)
-    first = model(
+    first = states_of(
+        model,
         input_ids=batch.prompts,
         attention_mask=batch.prompt_mask,
         position_ids=prompt_positions,
         past_key_values=cache,
         use_cache=True,
-        logits_to_keep=1,
-    ).logits[batch.prompt_of]  # [B, 1, V]
+    )[batch.prompt_of, -1:]  # [B, 1, H]
     if batch.tokens.shape[1] == 1:
         return first
     cache.batch_select_indices(batch.prompt_of)
     mask = torch.cat([batch.prompt_mask[batch.prompt_of], batch.mask[:, :-1]], 1)
     positions = (mask.cumsum(1) - 1)[:, batch.prompts.shape[1] :]
-    rest = model(
+    rest = states_of(
+        model,
         input_ids=batch.tokens[:, :-1],
         attention_mask=mask,
         position_ids=positions,
         past_key_values=cache,
         use_cache=True,
-    ).logits  # [B, T − 1, V]
+    )  # [B, T − 1, H]
     return torch.cat([first, rest], 1)

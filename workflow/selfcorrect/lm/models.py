@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from selfcorrect import files, provenance
 from selfcorrect.lm.chat import Chat
+from selfcorrect.lm.head import check_head
 from selfcorrect.lm.torch_engine import TorchEngine
 from selfcorrect.spec import TinyModel
 
@@ -84,7 +85,8 @@ def load(path: str | Path) -> LanguageModel:
     """Load a checkpoint in float32, in evaluation mode.
 
     Raises:
-        FileProblem: the folder is missing or one of its files is damaged; the message names it.
+        FileProblem: the folder is missing, one of its files is damaged, or its class makes logits
+            in a way that is not known here; the message names it.
         ChatTemplateError: its tokenizer cannot carry a conversation.
     """
     folder = Path(path)
@@ -101,7 +103,8 @@ def load(path: str | Path) -> LanguageModel:
             f"{path}: cannot be loaded as a model ({type(error).__name__}: {why}). "
             "Check `model.path` in the config; it is a local folder or a Hugging Face name."
         ) from error
-    return LanguageModel(model.eval(), Chat(tokenizer))
+    check_head(model.eval(), str(path))
+    return LanguageModel(model, Chat(tokenizer))
 
 
 def save(lm: LanguageModel, folder: Path, record: dict[str, Any]) -> None:

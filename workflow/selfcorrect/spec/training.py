@@ -93,6 +93,10 @@ class RL(Strict):
     steps: Count = Field(description="policy updates' batches")
     prompts_per_batch: Count = Field(description="problems per batch")
     samples_per_prompt: Count = Field(description="traces per problem in a batch")
+    prompts_per_micro_batch: Count | None = Field(
+        description="problems of a batch whose traces are trained on at a time, their gradients "
+        "summed, which takes less memory and changes nothing else; null: all"
+    )
     updates_per_batch: Count = Field(
         description="optimiser steps per batch; 1 is on-policy, more are clipped as in PPO"
     )

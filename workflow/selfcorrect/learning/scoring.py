@@ -1,0 +1,63 @@
+"""What the policy and the reference say about the sampled tokens of a batch, in little memory.
+
+The logits of a batch, [B, T, V], are never held: each model's head is applied to some of the
+sampled positions at a time, and once more on the way back.
+"""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from selfcorrect.learning.policy_gradient import TokenStatistics, token_statistics
+from selfcorrect.lm.batch import TraceBatch, continuation_states
+from selfcorrect.lm.head import logits_of
+
+LOGITS_AT_A_TIME = 1 << 25  # of each model: 128 MiB in float32
+
+
+def score(
+    policy: Any,
+    reference: Any,
+    batch: TraceBatch,
+    temperature: float,
+    kl: Literal["exact", "k3"],
+    logits_at_a_time: int = LOGITS_AT_A_TIME,
+) -> TokenStatistics:
+    """``token_statistics`` of a batch: [B, T], with gradient at sampled tokens, 0 elsewhere.
+
+    Args:
+        policy: the model that is trained.
+        reference: the fixed model of the KL terms.
+        batch: its traces.
+        temperature: the sampling temperature.
+        kl: the estimator.
+        logits_at_a_time: bounds the memory.
+    """
+    sampled = batch.turns > 0
+    states = continuation_states(policy, batch)[sampled]  # [N, H]
+    with torch.no_grad():
+        reference_states = continuation_states(reference, batch)[sampled]
+    tokens = batch.tokens[sampled]  # [N]
+
+    def statistics(states: Tensor, reference_states: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            reference_logits = logits_of(reference, reference_states)
+        of = token_statistics(logits_of(policy, states), reference_logits, tokens, temperature, kl)
+        return of.logprobs, of.kl, of.entropy
+
+    size = max(1, logits_at_a_time // policy.config.get_text_config().vocab_size)
+    parts = list(
+        zip(*(each.split(size) for each in (states, reference_states, tokens)), strict=True)
+    )
+    if len(parts) == 1:
+        found = [statistics(*parts[0])]
+    else:
+        found = [checkpoint(statistics, *part, use_reentrant=False) for part in parts]
+    return TokenStatistics(*(_at(sampled, torch.cat(each)) for each in zip(*found, strict=True)))
+
+
+def _at(places: Tensor, values: Tensor) -> Tensor:
+    """[B, T] with ``values`` [N] at ``places`` and 0 elsewhere."""
+    return values.new_zeros(places.shape).masked_scatter(places, values)
