@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import ByteLevelBPETokenizer
+from transformers import PreTrainedTokenizerFast
 
 from selfcorrect.lm.chat import Chat, ChatTemplateError
 from selfcorrect.lm.tokenizer import ASSISTANT, CHAT_TEMPLATE, EOS, USER
 from selfcorrect.prompts import CARRY
+from templates import FAMILIES, QWEN3_WITHOUT_THINKING
 from tiny import tokenizer
 
 CHAT = Chat(tokenizer())
@@ -92,13 +95,6 @@ def test_no_template():
         Chat(with_template(None))
 
 
-def test_no_eos():
-    made = tokenizer()
-    made.eos_token = None
-    with pytest.raises(ChatTemplateError, match="no EOS token"):
-        Chat(made)
-
-
 REWRITING = {
     "drops earlier attempts": CHAT_TEMPLATE.replace(
         ASSISTANT + "{{ message['content'] }}", ASSISTANT + "{{ message['content'] if loop.last }}"
@@ -123,7 +119,7 @@ def test_a_template_that_rewrites_earlier_turns(template):
 @pytest.mark.parametrize("closing", ["", " ", USER])
 def test_a_template_that_does_not_close_an_attempt_with_eos(closing):
     template = CHAT_TEMPLATE.replace(EOS, closing)
-    with pytest.raises(ChatTemplateError, match="does not end an attempt with the EOS token"):
+    with pytest.raises(ChatTemplateError, match="does not end an attempt with a special token"):
         Chat(with_template(template)).bridge(INSTRUCTIONS[0])
 
 
@@ -150,3 +146,53 @@ def test_an_attempt_by_another_writer_is_read_as_the_models_own_would_be(questio
     assert attempt.given and not attempt.truncated
     assert attempt.text == CHAT.decode([attempt.tokens])[0]
     assert len(attempt.logprobs) == len(attempt.tokens)
+
+
+# --- templates in the manner of known families --------------------------------------------------
+
+
+def of_family(name: str, template: str | None = None) -> Any:
+    """A byte-level tokenizer with a family's template and special tokens."""
+    own, _, eos, bos, more = FAMILIES[name]
+    template = template or own
+    made = ByteLevelBPETokenizer()
+    made.train_from_iterator(["What is 1+2?", "Correct any error."], vocab_size=300)
+    special = [token for token in (eos, bos, *more) if token]
+    made.add_special_tokens(special)
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=made._tokenizer,
+        eos_token=eos,
+        bos_token=bos,
+        chat_template=template or own,
+    )
+    wrapped.add_special_tokens({"additional_special_tokens": more})
+    return wrapped
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_familys_conversation_is_its_templates(name):
+    tokenizer = of_family(name)
+    chat = Chat(tokenizer)
+    assert tokenizer.convert_ids_to_tokens(chat.eos) == FAMILIES[name][1]
+    said = ["What is 1+2?", "It is 4.", "Correct any error.", "It is 3.", "Correct any error."]
+    tokens = chat.opening(said[0])
+    for attempt, instruction in zip(said[1::2], said[2::2], strict=True):
+        written = [*tokenizer(attempt, add_special_tokens=False)["input_ids"], chat.eos]
+        assert chat.decode([written]) == [attempt]
+        tokens = [*tokens, *written, *chat.bridge(instruction)[1:]]
+    messages = [
+        {"role": ("user", "assistant")[turn % 2], "content": text} for turn, text in enumerate(said)
+    ]
+    rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert tokenizer.decode(tokens) == rendered
+
+
+def test_a_pad_token_that_is_missing_is_what_ends_an_attempt():
+    chat = Chat(of_family("gemma2"))
+    assert chat.tokenizer.pad_token is None
+    assert chat.pad == chat.eos
+
+
+def test_a_template_that_puts_something_before_the_last_attempt_alone_is_refused():
+    with pytest.raises(ChatTemplateError, match="rewrites an earlier turn"):
+        Chat(of_family("qwen3", QWEN3_WITHOUT_THINKING))

@@ -7,11 +7,13 @@ the template puts before the next attempt.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from selfcorrect.files import FileProblem
 from selfcorrect.records import Attempt
+
+QUESTION, ATTEMPT = "17+25", "42"  # for looking at how a template renders a conversation
 
 
 class ChatTemplateError(FileProblem):
@@ -22,20 +24,18 @@ class Chat:
     """The conversations of one tokenizer."""
 
     def __init__(self, tokenizer: Any) -> None:
-        """Raises ChatTemplateError where the tokenizer has no template, EOS or pad token."""
+        """Raises ChatTemplateError where the tokenizer's template cannot carry a conversation."""
         name = getattr(tokenizer, "name_or_path", "") or "the tokenizer"
         if not tokenizer.chat_template:
             raise ChatTemplateError(
                 f"{name}: no chat template. Use a model that has one (most -Instruct models do), "
                 "or set `chat_template` in its tokenizer_config.json."
             )
-        if tokenizer.eos_token_id is None:
-            raise ChatTemplateError(f"{name}: no EOS token; set `eos_token` in its config.")
         self.tokenizer = tokenizer
         self.name = name
-        self.eos = int(tokenizer.eos_token_id)
-        self.pad = int(tokenizer.eos_token_id if tokenizer.pad_token_id is None
-                       else tokenizer.pad_token_id)  # fmt: skip
+        # What ends an attempt is the template's matter: Gemma's is not the tokenizer's EOS token.
+        self.eos = self._bridge(QUESTION)[0]
+        self.pad = self.eos if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
         self.bridge = cache(self._bridge)
 
     def opening(self, message: str) -> list[int]:
@@ -58,29 +58,36 @@ class Chat:
     def _bridge(self, instruction: str) -> tuple[int, ...]:
         """Tokens between the end of an attempt (its EOS excluded) and the start of the next.
 
-        Begins with what closes an attempt, EOS first; the caller leaves that EOS out where the
-        model has written it itself.
+        Begins with what closes an attempt, a special token first (``eos``); the caller leaves it
+        out where the model has written it itself.
 
         Raises:
-            ChatTemplateError: the template rewrites earlier turns, or ends an attempt otherwise
-                than with EOS.
+            ChatTemplateError: the template rewrites earlier turns, or does not end an attempt with
+                a special token.
         """
-        question, attempt = "17+25", "42"
-        before = self._render([_user(question)])
-        messages = [_user(question), {"role": "assistant", "content": attempt}, _user(instruction)]
+        before = self._render([_user(QUESTION)])
+        messages = [_user(QUESTION), {"role": "assistant", "content": ATTEMPT}, _user(instruction)]
         after = self._render(messages)
-        if not after.startswith(before + attempt):
+        if not after.startswith(before + ATTEMPT):
             raise ChatTemplateError(
                 f"{self.name}: its chat template rewrites an earlier turn when a later one is "
                 "added, so a second attempt would not be conditioned on what was sampled."
             )
-        bridge = self._encode(after[len(before + attempt) :])
-        if not bridge or bridge[0] != self.eos:
+        bridge = self._encode(after[len(before + ATTEMPT) :])
+        # A token that opens a turn ends none: then nothing stands between an attempt and the next.
+        opening = [token for token in self._encode(before) if token != self.tokenizer.bos_token_id]
+        if not bridge or bridge[0] not in self._special or bridge[0] == opening[0]:
             raise ChatTemplateError(
-                f"{self.name}: its chat template does not end an attempt with the EOS token "
-                f"{self.tokenizer.eos_token!r}."
+                f"{self.name}: its chat template does not end an attempt with a special token, so "
+                "nothing would tell where an attempt ends."
             )
         return tuple(bridge)
+
+    @cached_property
+    def _special(self) -> frozenset[int]:
+        added = self.tokenizer.added_tokens_decoder.items()
+        special = (number for number, token in added if token.special)
+        return frozenset([*special, *self.tokenizer.all_special_ids])
 
     def decode(self, completions: Sequence[Sequence[int]]) -> list[str]:
         """Texts of completions, special tokens left out."""
