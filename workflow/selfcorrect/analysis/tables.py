@@ -90,7 +90,7 @@ def write(report: Report, folder: Path) -> None:
     made = [
         (comparison_table(report, of), comparison_csv(report, of.shown(report), of.paper))
         for of in COMPARISONS
-        if of.programming is not True or report.spec.programming
+        if of.tasks(report)
     ]
     made.append((attempts_table(report), attempts_csv(report)))
     made.append((pass_at_k_table(report), pass_at_k_csv(report)))
