@@ -1,7 +1,8 @@
 """The final answer in a solution to a problem in mathematics.
 
 Solutions say it in a sentence or put it in a box, of which the later counts; those that do neither
-put it behind number signs, or say it in plain words. The time is linear in the text's length.
+put it behind number signs, or say it in plain words. Whatever a sentence says behind "the answer
+is" belongs to the answer: "5 or 6" is not 5. The time is linear in the text's length.
 """
 
 import re
@@ -9,15 +10,23 @@ import re
 # The paper's prompt asks for the first (App. C); MATH has boxes, GSM8K four number signs.
 _SENTENCE = re.compile(r"final answer is", re.IGNORECASE)
 _HOPE = re.compile(r"\.?[ \t]*I hope", re.IGNORECASE)
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])[ \t]*")
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
+_BETWEEN = re.compile(r"[\s$,.;]*(?:\\text\{\s*)?(?:and|or)?(?:\s*\})?[\s$,;]*")
 _SIGNS = re.compile(r"####[ \t]*([^\n]*)")
-_PLAIN = re.compile(r"\banswer(?:[ \t]+is|[ \t]*[:=])(?!\w)[ \t]*:?", re.IGNORECASE)
+_PLAIN = re.compile(r"\banswer\**(?:[ \t]+is(?!\w)|[ \t]*[:=])[ \t]*\**:?\**", re.IGNORECASE)
 _MATHEMATICS = re.compile(
     r"(?P<sign>\$\$?)(?P<a>(?:\\.|[^\\$])+)(?P=sign)|\\\((?P<b>.+?)\\\)|\\\[(?P<c>.+?)\\\]",
     re.DOTALL,
 )
+_PRICES = re.compile(r"\d[^{]*?(?:(?<!\\)[.?!]\s|[a-z]{2,}\s+$|[-+=]\s*$)")
+_SAID_BEFORE = re.compile(r"[\s:*_`]*(?:(?:therefore|thus|then|simply|just|equal to)\b[\s:,*_`]*)*")
+_ENDS = re.compile(r"(?<!\d)\.(?=\s|$)|(?<=\d)\.(?=\s|$)|\n\s*\n")
 _NUMBER = re.compile(r"[-+]?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?")
-_PROSE = re.compile(r"\d[^{]*?(?:(?<!\\)[.?!]\s|[a-z]{2,}\s+$)")
+_ARGUMENT = re.compile(r"\\frac(?:\d\d|\{[^{}]*\}\{[^{}]*\})|\\?[^\s\\]|\\[a-zA-Z]+")
+_COMMANDS = re.compile(r"(\\[a-zA-Z]+(?:\{[^{}]*\})?)")
+_WORDS = re.compile(
+    r"(?<![a-zA-Z])(?:(?:and|or)(?![a-zA-Z])|[a-zA-Z]{3,}(?:[ -]+(?!(?:and|or)\b)[a-zA-Z]{2,})*)"
+)
 LONGEST = 2000  # characters of an answer
 
 
@@ -25,12 +34,15 @@ def final_answer(text: str) -> str | None:
     """The final answer of a solution as it is written there; None if it gives none."""
     sentence = max((found.end() for found in _SENTENCE.finditer(text)), default=-1)
     box = max((found.end() for found in _BOX.finditer(text)), default=-1)
-    found: str | None
+    found: str | None = None
     if sentence > box:
         found = _in_a_sentence(text[sentence:])
-    elif box >= 0:
-        found = last_box(text)
-    else:
+        # Where there is a box, "the final answer is correct" is none.
+        if box >= 0 and not re.search(r"[\d\\$]", re.sub(r"\\text\{[^{}]*\}", "", found)):
+            found = None
+    if found is None and box >= 0:
+        found = ",".join(boxes(text))
+    if found is None:
         found = _behind_signs(text) or _plainly(text)
     answer = (found or "").strip()
     return answer if 0 < len(answer) <= LONGEST else None
@@ -41,55 +53,89 @@ def last_box(text: str) -> str | None:
 
     A box that is never closed holds nothing.
     """
-    boxes = list(_BOX.finditer(text))
-    if not boxes:
-        return None
-    start = boxes[-1].end()
+    found = list(_BOX.finditer(text))
+    return _box_at(text, found[-1].end())[0] if found else None
+
+
+def boxes(text: str) -> list[str]:
+    """What is in the last boxes that follow each other with "and", "or" or a comma between."""
+    found = list(_BOX.finditer(text))[-10:]
+    held: list[str] = []
+    start = len(text)
+    for each in reversed(found):
+        inside, end = _box_at(text, each.end())
+        if held and not _BETWEEN.fullmatch(text[end:start]):
+            break
+        held.insert(0, inside)
+        start = each.start()
+    return held
+
+
+def _box_at(text: str, start: int) -> tuple[str, int]:
+    """What a box holds, and where it ends."""
     if not text.startswith("{", start):
-        return text[start : start + 1]
+        argument = _ARGUMENT.match(text, start)
+        return (argument[0], argument.end()) if argument else ("", start)
     depth, at = 0, start
     while at < min(len(text), start + LONGEST + 2):
         depth += (text[at] == "{") - (text[at] == "}")
         if depth == 0:
-            return text[start + 1 : at]
+            return text[start + 1 : at], at + 1
         at += 2 if text[at] == "\\" else 1  # an escaped brace is none
-    return ""
+    return "", len(text)
 
 
 def _in_a_sentence(rest: str) -> str:
     """What a sentence says behind "final answer is", up to "I hope it is correct"."""
-    rest = rest[: LONGEST + 100].lstrip(" \t:\n")
+    rest = rest[: LONGEST + 100]
     hope = _HOPE.search(rest)
     return _expression(rest[: hope.start()] if hope else rest)
 
 
 def _behind_signs(text: str) -> str | None:
     found = _SIGNS.findall(text)
-    return found[-1] if found else None
+    return _words_as_text(found[-1].strip(" *_`")) if found else None
 
 
 def _plainly(text: str) -> str | None:
-    """What follows the last "answer is" or "answer:", or a last line that is nothing but it."""
+    """What follows the last "answer is" or "answer:", or an end that is nothing but it."""
     sentences = list(_PLAIN.finditer(text))
     if sentences:
         return _expression(text[sentences[-1].end() : sentences[-1].end() + LONGEST + 100])
-    lines = text.strip().splitlines()
-    last = lines[-1].strip().rstrip(".") if lines else ""
-    if whole := _MATHEMATICS.fullmatch(last):
-        return _inside(whole)
+    end = text[-LONGEST - 100 :].strip().rstrip(".").rstrip()
+    for opening, closing in (("$$", "$$"), ("\\[", "\\]"), ("$", "$"), ("\\(", "\\)")):
+        if end.endswith(closing):
+            start = end.rfind(opening, 0, len(end) - len(closing))
+            alone = start >= 0 and (start == 0 or end[start - 1] == "\n")
+            return end[start + len(opening) : len(end) - len(closing)] if alone else None
+    last = end.splitlines()[-1].strip() if end else ""
     return last if _NUMBER.fullmatch(last) else None
 
 
 def _expression(rest: str) -> str:
-    """The expression that a sentence goes on with: in mathematics delimiters, or in plain text."""
-    rest = rest.lstrip(" \t*_")
-    found = _MATHEMATICS.match(rest)
-    # Not from the dollar sign of one price to that of the next.
-    if found and not _PROSE.match(_inside(found)):
-        return _inside(found)
-    line = rest.split("\n", 1)[0]
-    sentence = re.split(r"\.(?=\s|$)", line, maxsplit=1)[0]
-    return sentence.strip(" \t*_")
+    """All that a sentence goes on with, without the delimiters of mathematics."""
+    said = _SAID_BEFORE.match(rest)
+    rest = rest[said.end() :] if said else rest
+    out, prose, at = "", "", 0
+    while at < len(rest):
+        found = _MATHEMATICS.match(rest, at)
+        # Not from the dollar sign of one price to that of the next.
+        if found and not _PRICES.match(_inside(found)):
+            out += _words_as_text(prose) + _inside(found)
+            prose, at = "", found.end()
+        elif _ENDS.match(rest, at) or (rest[at] == "\n" and (out + prose).strip()):
+            break
+        else:
+            prose += rest[at]
+            at += 1
+    return (out + _words_as_text(prose.rstrip(" \t\n*_`"))).strip(" \t\n*_`")
+
+
+def _words_as_text(answer: str) -> str:
+    """The words of plain prose as text, so that they are not read as products of variables."""
+    parts = _COMMANDS.split(answer)
+    return "".join(part if part.startswith("\\") else _WORDS.sub(r"\\text{ \g<0> }", part)
+                   for part in parts)  # fmt: skip
 
 
 def _inside(mathematics: re.Match[str]) -> str:

@@ -1,95 +1,144 @@
 r"""One notation for final answers: what does not change an answer's meaning is written one way.
 
-Spaces, sizes of brackets, kinds of fractions, braces that TeX does not need, thousands separators,
-degrees, currencies. Two answers in the same notation are the same answer; the time is linear.
+Spaces, sizes of brackets, kinds of fractions, braces that TeX does not need, thousands separators.
+Words, and the signs of money and degrees, become words in double quotes, which an answer cannot
+have of its own. Two answers in the same notation are the same answer.
 """
 
+import contextlib
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 
 # Words are written in double quotes, and are a token.
 _TOKEN = re.compile(r'"[^"]*"|\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?|\.\d+|\s+|.', re.DOTALL)
-_ARGUMENTS = {"\\frac": 2, "\\binom": 2, "\\sqrt": 1, "^": 1, "_": 1}
 _SPACES = {"\\!", "\\,", "\\;", "\\:", "\\ ", "~", "\\quad", "\\qquad", "\\displaystyle", "\\left",
            "\\right", "\\big", "\\Big", "\\bigg", "\\Bigg", "\\bigl", "\\bigr", "\\Bigl", "\\Bigr",
            "\\limits", "\\textstyle", "\\hfill"}  # fmt: skip
 _SAME = {
     "\\dfrac": "\\frac", "\\tfrac": "\\frac", "\\cfrac": "\\frac", "\\leq": "\\le",
-    "\\geq": "\\ge", "\\neq": "\\ne", "\\lbrace": "\\{", "\\rbrace": "\\}", "\\degree": "",
-    "\\$": "", "$": "", "€": "", "£": "", "°": "", "−": "-", "–": "-", "×": "\\times",
-    "·": "\\cdot", "÷": "/", "π": "\\pi", "∞": "\\infty", "∪": "\\cup", "∩": "\\cap",
-    "≤": "\\le", "≥": "\\ge", "≠": "\\ne", "√": "\\sqrt", "±": "\\pm", "%": "\\%", "\\lvert": "|",
-    "\\rvert": "|", "\\vert": "|", "\\land": "\\wedge", "\\infinity": "\\infty",
-    "\\lbrack": "[", "\\rbrack": "]", "\\to": "\\rightarrow", "\\ldots": "\\dots",
-    "\\textbackslash": "\\setminus", "\\backslash": "\\setminus", "²": "^2", "³": "^3",
+    "\\geq": "\\ge", "\\neq": "\\ne", "\\leqslant": "\\le", "\\geqslant": "\\ge",
+    "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lbrack": "[", "\\rbrack": "]", "\\langle": "(",
+    "\\rangle": ")", "\\lvert": "|", "\\rvert": "|", "\\vert": "|", "\\mid": "|",
+    "\\varnothing": "\\emptyset", "\\infinity": "\\infty", "\\to": "\\rightarrow",
+    "\\ldots": "\\dots", "\\backslash": "\\setminus", "\\degree": '"degrees"', "°": '"degrees"',
+    "\\$": '"dollars"', "$": '"dollars"', "−": "-", "×": "\\times", "·": "\\cdot", "÷": "/",
+    "π": "\\pi", "∞": "\\infty", "∪": "\\cup", "∩": "\\cap", "∈": "\\in", "∅": "\\emptyset",
+    "≤": "\\le", "≥": "\\ge", "≠": "\\ne", "±": "\\pm", "%": "\\%", "²": "^2", "³": "^3",
+    "½": "\\frac{1}{2}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}", "⅓": "\\frac{1}{3}",
+    "⅔": "\\frac{2}{3}", "ℝ": "\\mathbb{R}", "√": "\\sqrt",
 }  # fmt: skip
 _TEXTS = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|textup|mbox|hbox|mathrm|mathbf|mathit|mathsf|"
     r"operatorname|bf|rm|boldsymbol)\s*\{([^{}]*)\}"
 )
-_DEGREES = re.compile(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})(?![a-zA-Z])")
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _END = re.compile(r"(?<![\\.,;:\s])[.,;:\s]+$|^[.,;:\s]+$")
-_COMMA = re.compile(r"\{,\}|,\s*\\!\s*|\\!\s*,")
+_DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
+_DEGREES = re.compile(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})(?![a-zA-Z])")
+_SPACE = r"(?:\s|\\[ ,;]|~)"
+_REWRITTEN = (
+    (re.compile(r"(?<=\d)(?:\{,\}|,\s*\\!|\\!\s*,)\s*(?=\d{3}(?!\d))"), ""),  # 1,\!000
+    (re.compile(rf"(?<![\d.])\d{{1,3}}(?:{_SPACE}\d{{3}})+(?!\d)"),
+     lambda found: re.sub(_SPACE, "", found[0])),  # 1 000
+    (re.compile(r"(\d+)\s+(\d+)/(\d+)"), r"\1\\frac{\2}{\3}"),  # 5 1/2
+    (re.compile(rf"(?<![_^\d.])(\d+(?:\.\d+)?)(?:{_SPACE}|\\qquad|\\quad)+(?=\d)"), r"\1,"),
+    (re.compile(r"(?<![\d\w)}\]\s])\s*–"), "-"),  # a dash between numbers is none
+    (re.compile(r"(?<![a-zA-Z\\])(pi|ln|log|sin|cos|tan|sqrt)(?![a-zA-Z])"), r"\\\1 "),
+    (re.compile(r"\[\s*\\begin\{(?:array|matrix)\}(?:\{[^{}]*\})?(.*)\\end\{(?:array|matrix)\}\s*\]",
+                re.DOTALL), r"\\begin{pmatrix}\1\\end{pmatrix}"),
+    (re.compile(r"\\\\\[[\d.]+\s*[a-z]+\]"), r"\\\\"),  # \\[4pt]
+)  # fmt: skip
+# A number with separators: nothing else with a comma, and in no bracket.
+_THOUSANDS = re.compile(r"([^,(\[]*?)(?<![\d.])([1-9]\d{0,2}(?:,\d{3})+)(?!\d)([^,]*)", re.DOTALL)
+_ARGUMENTS = {"\\frac": 2, "\\binom": 2, "\\sqrt": 1, "^": 1, "_": 1}
 
 
 def notation(answer: str) -> str:
     """The answer in the one notation; empty if there is nothing in it."""
-    text = _END.sub("", answer).strip()
-    for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
-        if len(text) > 2 and text.startswith(opening) and text.endswith(closing):
-            text = text[len(opening) : len(text) - len(closing)]
-    text = _COMMA.sub(",", text)
-    text = _DEGREES.sub("", text)
+    text = _END.sub("", answer.replace('"', "")).strip()
+    for opening, closing in _DELIMITERS:
+        inside = text[len(opening) : len(text) - len(closing)]
+        if (
+            len(text) > 2
+            and text.startswith(opening)
+            and text.endswith(closing)
+            and "$" not in inside
+        ):
+            text = inside
+    text = re.sub(r"\\(?:left|right)(?![a-zA-Z])", "", text)
+    text = _DEGREES.sub('"degrees"', text)
     text = _TEXTS.sub(_plain_text, text)
-    tokens = [_SAME.get(token, token) for token in _TOKEN.findall(text)]
+    for pattern, replacement in _REWRITTEN:
+        text = pattern.sub(replacement, text)
+    if (found := _THOUSANDS.fullmatch(text)) and "\\{" not in found[1]:
+        text = found[1] + found[2].replace(",", "") + found[3]
+    tokens = [
+        part for token in _TOKEN.findall(text) for part in _TOKEN.findall(_SAME.get(token, token))
+    ]
     tokens = [token for token in tokens if token not in _SPACES and not token.isspace()]
-    text = _joined(_braced(tokens))
-    return _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
+    with contextlib.suppress(RecursionError):  # then it stays as it is written
+        tokens = list(_braced(iter(tokens)))
+    written = _joined(tokens)
+    return written if written.replace('"dollars"', "").replace('"degrees"', "") else ""
 
 
 def _plain_text(found: re.Match[str]) -> str:
-    """What a text command holds: a letter as a symbol, words in quotes."""
-    words = " ".join(found[1].replace('"', "").lower().split())
-    if len(words) == 1:
+    """What a text command holds: a letter or a number as it is, words in quotes."""
+    words = " ".join(found[1].lower().split())
+    if len(words) == 1 or re.fullmatch(r"-?\d+(?:\.\d+)?", words):
         return found[1].strip()
     return f'"{words}"' if words else ""
 
 
-def _braced(tokens: list[str]) -> list[str]:
+def _braced(tokens: Iterator[str]) -> Iterator[str]:
     """Braces around every argument, as in \\frac12 and x^2.
 
-    The arguments that are still wanted are kept on a stack while one of them is gone through, so
-    that no nesting is too deep. Of an exponent without braces all digits are taken, as people do.
+    Of an exponent without braces all digits are taken, as people do, and what is in parentheses.
     """
-    out: list[str] = []
-    left = tokens[::-1]
-    outer: list[int] = []
-    wanted, command = 0, ""
+    left = list(tokens)[::-1]
+    while left:
+        yield from _command(left.pop(), left)
+
+
+def _command(token: str, left: list[str]) -> Iterator[str]:
+    """A token, with its arguments from the stack of those that are left."""
+    yield token
+    if token not in _ARGUMENTS:
+        return
+    if token == "\\sqrt" and left and left[-1] == "[":  # the degree of a root
+        while left and (degree := left.pop()) != "]":
+            yield degree
+        yield "]"
+    for _ in range(_ARGUMENTS[token]):
+        if not left:
+            return
+        first = left.pop()
+        yield "{"
+        if first == "{" or (first == "(" and token in ("^", "_", "\\sqrt")):
+            yield from _group(first, left)
+        else:
+            if token in ("\\frac", "\\binom") and first[0].isdigit() and len(first) > 1:
+                left.append(first[1:])
+                first = first[0]
+            elif first == "-" and left:
+                yield first
+                first = left.pop()
+            yield from _command(first, left)
+        yield "}"
+
+
+def _group(opening: str, left: list[str]) -> Iterator[str]:
+    """What is left of a group that was opened, without the brackets."""
+    closing = {"{": "}", "(": ")"}[opening]
+    depth = 1
+    inside = []
     while left:
         token = left.pop()
-        if token == "{":
-            outer.append(max(wanted - 1, 0))
-            wanted = 0
-        elif token == "}":
-            wanted = outer.pop() if outer else 0
-        elif token in _ARGUMENTS:
-            wanted, command = _ARGUMENTS[token], token
-        elif wanted and token == "[" and command == "\\sqrt":  # the degree of a root
-            while left and token != "]":
-                out.append(token)
-                token = left.pop()
-        elif wanted:
-            if command not in "^_" and token[0].isdigit() and len(token) > 1:
-                left.append(token[1:])
-                token = token[0]
-            elif token == "-" and left:
-                token += left.pop()
-            out += ["{", token]
-            token = "}"
-            wanted -= 1
-        out.append(token)
-    return out
+        depth += (token == opening) - (token == closing)
+        if depth == 0:
+            break
+        inside.append(token)
+    yield from _braced(iter(inside))
 
 
 def _joined(tokens: list[str]) -> str:

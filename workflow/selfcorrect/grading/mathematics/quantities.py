@@ -1,0 +1,125 @@
+"""Numbers with what stands around them: units, signs of money, percent, clock times, bases."""
+
+import re
+from typing import NamedTuple
+
+_BEHIND = re.compile(
+    r'(.*[\d)}|a-zA-Z])("[^"]+"(?:(?:\^\{\d\}|/|"[^"]+")*)|(?<=[\d)}])[a-zA-Z]+(?:\^\{\d\})?)'
+)
+_TIME = re.compile(r'(\d{1,2})(?::(\d\d))?(?:"?([ap])\.?m\.?"?)?', re.IGNORECASE)
+_BASED = re.compile(r'\(?"?([0-9A-Za-z]+)"?\)?(?:_\{"?(?:base)?"?(\w+)"?\}|"?\(?base"?(\w+)\)?"?)')
+_PURE = re.compile(r"[-+]?(?:\d+(?:\.\d+)?|\d*\\frac\{\d+\}\{\d+\}|\d+/\d+)")
+_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
+          "eight": "8", "nine": "9", "ten": "10", "twelve": "12", "sixteen": "16"}  # fmt: skip
+_UNITS = {
+    name: short
+    for short, names in {
+        "cm": "centimeter centimetre", "m": "meter metre", "km": "kilometer kilometre",
+        "mm": "millimeter millimetre", "in": "inch inches inche", "ft": "foot feet",
+        "mi": "mile", "yd": "yard", "s": "second sec", "min": "minute", "h": "hour hr",
+        "day": "day", "g": "gram", "kg": "kilogram", "lb": "pound", "oz": "ounce",
+        "l": "liter litre", "ml": "milliliter millilitre", "mi/h": "mph", "km/h": "kph kmph",
+        "unit": "unit", "degree": "deg", "dollar": "usd buck", "percent": "%", "radian": "rad",
+    }.items()
+    for name in (short, *names.split())
+}  # fmt: skip
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+# Words that say more about a number than what it counts.
+_TELLING = {
+    "or", "and", "not", "no", "maybe", "perhaps", "plus", "minus", "times", "over",
+    "half", "quarter", "third", "than", "more", "less", "about", "around",
+    "approximately", "to", "dozen", "squared", "cubed", "mod", "zero", "one", "two",
+    "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "if", "but", "up", "negative", "factorial", "root", "point", "th", "wrong", "base",
+}  # fmt: skip
+
+
+class Quantity(NamedTuple):
+    """A value and its unit; no unit is empty, as is a value whose words make no sense."""
+
+    value: str
+    unit: str
+
+
+def quantity(text: str, bare_units: bool) -> Quantity:
+    """A text as a value with a unit.
+
+    Args:
+        text: in the one notation.
+        bare_units: whether letters behind a number may be a unit; else they are variables.
+    """
+    if '"dollars"' in text:
+        inner = quantity(text.replace('"dollars"', ""), bare_units)
+        return Quantity(inner.value if inner.unit in ("", "dollar") else "", "dollar")
+    if text.endswith("\\%"):
+        return Quantity(text.removesuffix("\\%"), "percent")
+    found = _BEHIND.fullmatch(text)
+    if found is None:
+        return Quantity(text, "")
+    value, behind = found.groups()
+    quoted = '"' in behind
+    if not quoted and not (bare_units and len(behind) > 1 and _name(behind) in _UNITS.values()):
+        return Quantity(text, "")
+    name, scale = _named(behind)
+    if name is None:
+        return Quantity("", "")
+    power = f"\\cdot10^{{{scale}}}" if scale else ""
+    return Quantity(value + power, name)
+
+
+def _named(behind: str) -> tuple[str | None, int]:
+    """The unit that words say, in short, and a power of ten; None if they say something else."""
+    said = behind.replace('"^', "^").replace('"', " ").replace("{", "").replace("}", "")
+    words = re.sub(r"(?<=[a-z])\.", "", said.lower()).replace(" per ", "/").split()
+    scale = 0
+    if words and words[0] in _SCALES:
+        scale, words = _SCALES[words[0]], words[1:]
+    if words[:1] == ["of"]:
+        words = words[1:]
+    if any(not re.fullmatch(r"[a-z/-]+(?:\^[23])?", word) for word in words) or len(words) > 4:
+        return None, 0
+    if _TELLING & set(words) or any(word in _SCALES for word in words):
+        return None, 0
+    return _name(" ".join(words)), scale
+
+
+def _name(words: str) -> str:
+    """One name for a unit: short, in the singular."""
+    words = words.lower().replace("{", "").replace("}", "")
+    for said, power in (("square ", "^2"), ("sq ", "^2"), ("cubic ", "^3"), ("cu ", "^3")):
+        if words.startswith(said):
+            words = words.removeprefix(said) + power
+    parts = []
+    for part in words.split("/"):
+        stem, sign, power = part.strip().partition("^")
+        short = _UNITS.get(stem) or _UNITS.get(stem.removesuffix("s")) or stem.removesuffix("s")
+        parts.append(short + sign + power)
+    return "/".join(parts)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number and nothing else."""
+    return _PURE.fullmatch(text) is not None
+
+
+def clock_time(text: str) -> tuple[str, str, str] | None:
+    """Hours, minutes, and "a" or "p" or "", of a clock time such as 3:30 p.m. or 6 PM."""
+    found = _TIME.fullmatch(text.replace('"', "").replace(" ", ""))
+    if found is None or not (found[2] or found[3]):
+        return None
+    return found[1].lstrip("0") or "0", found[2] or "00", (found[3] or "").lower()
+
+
+def in_base(text: str) -> tuple[str, str] | None:
+    """Digits and base of a number that names its base, from 2 to 36."""
+    found = _BASED.fullmatch(text.replace(" ", ""))
+    if found is None:
+        return None
+    digits, base = found[1].upper(), (found[2] or found[3]).lower()
+    base = _BASES.get(base, base)
+    if not base.isdigit() or not 2 <= int(base) <= 36:
+        return None
+    if not any(sign.isdigit() for sign in digits):
+        return None
+    valid = all(int(sign, 36) < int(base) for sign in digits)
+    return (digits, base) if valid else None
