@@ -72,7 +72,6 @@ def test_statistics_and_gradients_equal_those_of_all_logits(family, at_a_time, k
     found = scoring.score(policy, reference, batch, 0.8, kl, at_a_time)
     for ours, theirs in zip(vars(found).values(), vars(plain).values(), strict=True):
         torch.testing.assert_close(ours[sampled], theirs[sampled], rtol=1e-3, atol=1e-4)
-        assert not ours[~sampled].any()
     ours = gradient(found)
     assert ours.keys() == plainly.keys()
     for name, value in plainly.items():

@@ -1,7 +1,7 @@
 """What the policy and the reference say about the sampled tokens of a batch, in little memory.
 
-The logits of a batch, [B, T, V], are never held: each model's head is applied to some of the
-sampled positions at a time, and once more on the way back.
+Where the logits of a batch, [B, T, V], are too many they are never held: each model's head is
+applied to some of the sampled positions at a time, and once more on the way back.
 """
 
 from typing import Any, Literal
@@ -25,7 +25,7 @@ def score(
     kl: Literal["exact", "k3"],
     logits_at_a_time: int = LOGITS_AT_A_TIME,
 ) -> TokenStatistics:
-    """``token_statistics`` of a batch: [B, T], with gradient at sampled tokens, 0 elsewhere.
+    """``token_statistics`` of a batch: [B, T], with gradient at sampled tokens.
 
     Args:
         policy: the model that is trained.
@@ -35,11 +35,9 @@ def score(
         kl: the estimator.
         logits_at_a_time: bounds the memory.
     """
-    sampled = batch.turns > 0
-    states = continuation_states(policy, batch)[sampled]  # [N, H]
+    states = continuation_states(policy, batch)  # [B, T, H]
     with torch.no_grad():
-        reference_states = continuation_states(reference, batch)[sampled]
-    tokens = batch.tokens[sampled]  # [N]
+        reference_states = continuation_states(reference, batch)
 
     def statistics(states: Tensor, reference_states: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
@@ -48,13 +46,13 @@ def score(
         return of.logprobs, of.kl, of.entropy
 
     size = max(1, logits_at_a_time // policy.config.get_text_config().vocab_size)
-    parts = list(
-        zip(*(each.split(size) for each in (states, reference_states, tokens)), strict=True)
-    )
-    if len(parts) == 1:
-        found = [statistics(*parts[0])]
-    else:
-        found = [checkpoint(statistics, *part, use_reentrant=False) for part in parts]
+    if batch.tokens.numel() <= size:
+        return TokenStatistics(*statistics(states, reference_states, batch.tokens))
+    sampled = batch.turns > 0
+    chosen = (each[sampled].split(size) for each in (states, reference_states, batch.tokens))
+    found = [
+        checkpoint(statistics, *part, use_reentrant=False) for part in zip(*chosen, strict=True)
+    ]
     return TokenStatistics(*(_at(sampled, torch.cat(each)) for each in zip(*found, strict=True)))
 
 
