@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -123,10 +124,11 @@ def children():
     """Processes below this one."""
 
     def below(pid):
-        listed = Path(f"/proc/{pid}/task/{pid}/children")
-        for child in listed.read_text().split() if listed.exists() else []:
-            yield child
-            yield from below(child)
+        for listed in Path(f"/proc/{pid}/task").glob("*/children"):  # of every thread
+            with suppress(OSError):
+                for child in listed.read_text().split():
+                    yield child
+                    yield from below(child)
 
     return set(below(os.getpid()))
 

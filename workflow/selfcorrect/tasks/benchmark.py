@@ -25,7 +25,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    task_id: int | str | None = None
+    task_id: int | str | None
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

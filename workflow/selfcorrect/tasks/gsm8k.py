@@ -16,6 +16,7 @@ MARK = "####"  # before the answer, at the end of a solution
 class GSM8KRecord(Record):
     """A problem as its files or the Hub have it."""
 
+    task_id: int | str | None = None
     question: str
     answer: str  # the solution
 
