@@ -1,13 +1,9 @@
 """GSM8K (Cobbe et al. 2021): word problems for grade-school pupils, whose answers are numbers."""
 
-from collections.abc import Sequence
-from functools import cached_property
-
-from selfcorrect import prompts
 from selfcorrect.records import Problem
 from selfcorrect.spec.mathematics import GSM8K_TEST, GSM8K_TRAIN, GSM8KProblems, Source
-from selfcorrect.tasks.benchmark import Record, fault, read_source
-from selfcorrect.tasks.solving import SolvingTask, held_out
+from selfcorrect.tasks.benchmark import Record, fault
+from selfcorrect.tasks.solving import SolvingTask, held_out, read_problems
 from selfcorrect.tasks.task import Split
 
 MARK = "####"  # before the answer, at the end of a solution
@@ -24,32 +20,17 @@ class GSM8KRecord(Record):
 class GSM8K(SolvingTask):
     """The task."""
 
-    prompts = prompts.MATH
-
     def __init__(self, data: GSM8KProblems) -> None:
         super().__init__()
         self.data = data
 
-    def problems(self, split: Split) -> Sequence[Problem]:
-        """The problems of a split, in the order of their files.
-
-        Raises:
-            FileProblem: a file or dataset is not there, or not the one that the config says.
-        """
-        return self._splits[split]
-
-    @cached_property
-    def _splits(self) -> dict[Split, list[Problem]]:
+    def read(self) -> dict[Split, list[Problem]]:
+        """Read all splits."""
         data = self.data
-        test = _problems(data.test_rows, GSM8K_TEST, "test")
-        rest = _problems(data.train_rows, GSM8K_TRAIN, "train")
+        test = read_problems(data.test_rows, GSM8KRecord, GSM8K_TEST, "test", as_problem)
+        rest = read_problems(data.train_rows, GSM8KRecord, GSM8K_TRAIN, "train", as_problem)
         train, validation = held_out(rest, data.validation, data.seed)
         return {"train": train, "validation": validation, "test": test}
-
-
-def _problems(source: Source, count: int, name: str) -> list[Problem]:
-    records = read_source(source, GSM8KRecord, count)
-    return [as_problem(record, f"{name}/{at}", source) for at, record in enumerate(records)]
 
 
 def as_problem(record: GSM8KRecord, name: str, source: Source) -> Problem:

@@ -5,17 +5,13 @@ tested on; the other 4,500 are trained on with the 7,500 training problems. Two 
 empty box and are left out. A part of the 12,000 is held out for validation.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
-
 from pydantic import AliasChoices, Field
 
-from selfcorrect import prompts
 from selfcorrect.grading.mathematics.final_answer import last_box
 from selfcorrect.records import Problem
 from selfcorrect.spec.mathematics import MATH_500, MATH_TEST, MATH_TRAIN, MathProblems, Source
-from selfcorrect.tasks.benchmark import Record, fault, read_source
-from selfcorrect.tasks.solving import SolvingTask, held_out
+from selfcorrect.tasks.benchmark import Record, fault
+from selfcorrect.tasks.solving import SolvingTask, held_out, read_problems
 from selfcorrect.tasks.task import Split
 
 
@@ -32,30 +28,20 @@ class MathRecord(Record):
 class Math(SolvingTask):
     """The task."""
 
-    prompts = prompts.MATH
-
     def __init__(self, data: MathProblems) -> None:
         super().__init__()
         self.data = data
 
-    def problems(self, split: Split) -> Sequence[Problem]:
-        """The problems of a split, in the order of their files.
-
-        Raises:
-            FileProblem: a file or dataset is not there, or not the one that the config says.
-        """
-        return self._splits[split]
-
-    @cached_property
-    def _splits(self) -> dict[Split, list[Problem]]:
+    def read(self) -> dict[Split, list[Problem]]:
+        """Read all splits."""
         data = self.data
-        math500 = _problems(data.math500_rows, MATH_500, "math500")
+        math500 = read_problems(data.math500_rows, MathRecord, MATH_500, "math500", as_problem)
         tested = {problem.question for problem in math500}
-        test = _problems(data.test_rows, MATH_TEST, "test")
+        test = read_problems(data.test_rows, MathRecord, MATH_TEST, "test", as_problem)
         others = [problem for problem in test if problem.question not in tested]
         if len(others) != len(test) - len(tested):
             raise fault(data.math500_rows, "it has problems that are not among the test problems")
-        rest = _problems(data.train_rows, MATH_TRAIN, "train") + others
+        rest = read_problems(data.train_rows, MathRecord, MATH_TRAIN, "train", as_problem) + others
         usable = [problem for problem in rest if problem.answer.strip()]
         train, validation = held_out(usable, data.validation, data.seed)
         if len(train) != data.train:
@@ -64,11 +50,6 @@ class Math(SolvingTask):
                 f"{len(rest) - len(usable)} problems have an empty answer, and 2 should",
             )
         return {"train": train, "validation": validation, "test": math500}
-
-
-def _problems(source: Source, count: int, name: str) -> list[Problem]:
-    records = read_source(source, MathRecord, count)
-    return [as_problem(record, f"{name}/{at}", source) for at, record in enumerate(records)]
 
 
 def as_problem(record: MathRecord, name: str, source: Source) -> Problem:

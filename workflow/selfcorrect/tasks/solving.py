@@ -1,30 +1,53 @@
 """What tasks have in common whose attempts are solutions with a final answer."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
-from selfcorrect import seeds
+from selfcorrect import prompts, seeds
 from selfcorrect.grading.mathematics.judge import MathGrader
-from selfcorrect.records import Grade, Problem, Submission
+from selfcorrect.records import Problem
+from selfcorrect.spec.mathematics import Source
+from selfcorrect.tasks.benchmark import AnyRecord, read_source
+from selfcorrect.tasks.graded import GradedTask
+from selfcorrect.tasks.task import Split
 
 
-class SolvingTask:
-    """A task whose attempts are graded by their final answer."""
+class SolvingTask(GradedTask, ABC):
+    """A benchmark whose attempts are graded by their final answer."""
+
+    prompts = prompts.MATH
 
     def __init__(self) -> None:
-        self._grader = MathGrader()
+        super().__init__(MathGrader())
 
-    @property
-    def grader(self) -> str:
-        """The grader's version."""
-        return self._grader.version
+    def problems(self, split: Split) -> Sequence[Problem]:
+        """The problems of a split, in the order of their files.
 
-    def grade(self, submissions: Sequence[Submission]) -> list[Grade]:
-        """Right if the final answer equals the gold answer."""
-        return self._grader.grade(submissions)
+        Raises:
+            FileProblem: a file or dataset is not there, or not the one that the config says.
+        """
+        return self._splits[split]
 
-    def repairs(self) -> Sequence[tuple[Problem, str]]:
-        """None."""
-        return []
+    @cached_property
+    def _splits(self) -> Mapping[Split, Sequence[Problem]]:
+        return self.read()
+
+    @abstractmethod
+    def read(self) -> Mapping[Split, Sequence[Problem]]:
+        """Read all splits."""
+
+
+def read_problems(
+    source: Source,
+    kind: type[AnyRecord],
+    count: int,
+    name: str,
+    as_problem: Callable[[AnyRecord, str, Source], Problem],
+) -> list[Problem]:
+    """The problems of a part of a benchmark; one without an id is called by ``name`` and place."""
+    records = read_source(source, kind, count)
+    return [as_problem(record, f"{name}/{at}", source) for at, record in enumerate(records)]
 
 
 def held_out(

@@ -20,7 +20,7 @@ _MATHEMATICS = re.compile(
 )
 _PRICES = re.compile(r"\d[^{]*?(?:(?<!\\)[.?!]\s|[a-z]{2,}\s+$|[-+=]\s*$)")
 _SAID_BEFORE = re.compile(r"[\s:*_`]*(?:(?:therefore|thus|then|simply|just|equal to)\b[\s:,*_`]*)*")
-_ENDS = re.compile(r"(?<!\d)\.(?=\s|$)|(?<=\d)\.(?=\s|$)|\n\s*\n")
+_ENDS = re.compile(r"\.(?=\s|$)|\n\s*\n")
 _NUMBER = re.compile(r"[-+]?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?")
 _ARGUMENT = re.compile(r"\\frac(?:\d\d|\{[^{}]*\}\{[^{}]*\})|\\?[^\s\\]|\\[a-zA-Z]+")
 _COMMANDS = re.compile(r"(\\[a-zA-Z]+(?:\{[^{}]*\})?)")
@@ -53,8 +53,8 @@ def last_box(text: str) -> str | None:
 
     A box that is never closed holds nothing.
     """
-    found = list(_BOX.finditer(text))
-    return _box_at(text, found[-1].end())[0] if found else None
+    held = boxes(text)
+    return held[-1] if held else None
 
 
 def boxes(text: str) -> list[str]:

@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from selfcorrect.grading import frames
@@ -22,6 +23,7 @@ SECONDS = 2.0  # of CPU time for a pair
 MEGABYTES = 1024  # of address space
 PATIENCE = 60.0  # seconds by the clock, on a machine that is busy
 ATTEMPTS = 2
+KNOWN = 100_000  # pairs whose verdicts are kept
 BOOT = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r}); " + (
     "from selfcorrect.grading.mathematics.server import main; main()"
 )
@@ -39,7 +41,7 @@ class MathGrader:
 
     def __init__(self) -> None:
         self._comparer = _Comparer()
-        self._known: dict[tuple[str, str], str] = {}
+        self.compare = lru_cache(KNOWN)(self._compare)
 
     def grade(self, submissions: Sequence[Submission]) -> list[Grade]:
         """The verdict on each; fails closed, so that nothing never equals nothing."""
@@ -55,17 +57,14 @@ class MathGrader:
         verdict = Verdict.TIMEOUT if found == "memory" else Verdict(found)
         return Grade(verdict, answer, _REASONS.get(found))
 
-    def compare(self, gold: str, answer: str) -> str:
+    def _compare(self, gold: str, answer: str) -> str:
         """Whether ``answer`` is "right", "wrong", "unparsed", or beyond "timeout" or "memory"."""
         written = notation(answer)
         if not written:
             return "unparsed"
         if written == notation(gold):
             return "right"
-        pair = (gold, answer)
-        if pair not in self._known:
-            self._known[pair] = self._comparer.compare(*pair)
-        return self._known[pair]
+        return self._comparer.compare(gold, answer)
 
     def close(self) -> None:
         """End the comparing process; the next pair that needs one starts another."""

@@ -12,9 +12,11 @@ from itertools import pairwise
 
 # Words are written in double quotes, and are a token.
 _TOKEN = re.compile(r'"[^"]*"|\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?|\.\d+|\s+|.', re.DOTALL)
-_SPACES = {"\\!", "\\,", "\\;", "\\:", "\\ ", "~", "\\quad", "\\qquad", "\\displaystyle", "\\left",
-           "\\right", "\\big", "\\Big", "\\bigg", "\\Bigg", "\\bigl", "\\bigr", "\\Bigl", "\\Bigr",
-           "\\limits", "\\textstyle", "\\hfill"}  # fmt: skip
+_SPACES = {
+    "\\!", "\\,", "\\;", "\\:", "\\ ", "~", "\\quad", "\\qquad", "\\displaystyle", "\\big",
+    "\\Big", "\\bigg", "\\Bigg", "\\bigl", "\\bigr", "\\Bigl", "\\Bigr", "\\limits",
+    "\\textstyle", "\\hfill",
+}  # fmt: skip
 _SAME = {
     "\\dfrac": "\\frac", "\\tfrac": "\\frac", "\\cfrac": "\\frac", "\\leq": "\\le",
     "\\geq": "\\ge", "\\neq": "\\ne", "\\leqslant": "\\le", "\\geqslant": "\\ge",
@@ -77,7 +79,7 @@ def notation(answer: str) -> str:
     ]
     tokens = [token for token in tokens if token not in _SPACES and not token.isspace()]
     with contextlib.suppress(RecursionError):  # then it stays as it is written
-        tokens = list(_braced(iter(tokens)))
+        tokens = list(_braced(tokens))
     written = _joined(tokens)
     return written if written.replace('"dollars"', "").replace('"degrees"', "") else ""
 
@@ -90,12 +92,12 @@ def _plain_text(found: re.Match[str]) -> str:
     return f'"{words}"' if words else ""
 
 
-def _braced(tokens: Iterator[str]) -> Iterator[str]:
+def _braced(tokens: list[str]) -> Iterator[str]:
     """Braces around every argument, as in \\frac12 and x^2.
 
     Of an exponent without braces all digits are taken, as people do, and what is in parentheses.
     """
-    left = list(tokens)[::-1]
+    left = tokens[::-1]
     while left:
         yield from _command(left.pop(), left)
 
@@ -138,7 +140,7 @@ def _group(opening: str, left: list[str]) -> Iterator[str]:
         if depth == 0:
             break
         inside.append(token)
-    yield from _braced(iter(inside))
+    yield from _braced(inside)
 
 
 def _joined(tokens: list[str]) -> str:

@@ -78,7 +78,7 @@ def _named(behind: str) -> tuple[str | None, int]:
         words = words[1:]
     if any(not re.fullmatch(r"[a-z/-]+(?:\^[23])?", word) for word in words) or len(words) > 4:
         return None, 0
-    if _TELLING & set(words) or any(word in _SCALES for word in words):
+    if (_TELLING | _SCALES.keys()) & set(words):
         return None, 0
     return _name(" ".join(words)), scale
 

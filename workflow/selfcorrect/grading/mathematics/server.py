@@ -55,7 +55,7 @@ def _serve(stream: frames.Stream, seconds: float, megabytes: int) -> NoReturn:
             verdict = "unparsed"
         except MemoryError:
             os._exit(1)
-        except (Exception, RecursionError):  # whatever a parser stumbles over
+        except Exception:  # whatever a parser stumbles over
             verdict = "unparsed"
         signal.setitimer(signal.ITIMER_PROF, 0)
         stream.send(verdict)
