@@ -11,6 +11,7 @@ min_version("9.0")
 
 
 configfile: "config/config.yaml"
+configfile: "config/benchmarks.yaml"
 
 
 include: "workflow/rules/common.smk"

@@ -88,7 +88,7 @@ class SideBySide(TrainerCallback):
 def compare(what: Subject, rounds: int, warmup: int) -> tuple[Side, Side]:
     """``rounds`` steps of ours and of TRL's in turns, after ``warmup`` that do not count."""
     callback = SideBySide(what.trainer())
-    new_tokens = what.rl.turns * what.max_new_tokens
+    new_tokens = what.rl.turns * what.generation.max_new_tokens
     with tempfile.TemporaryDirectory() as folder:
         lm = what.language_model(full_length=False)  # TRL mutes EOS by itself: min_new_tokens
         lm.model.save_pretrained(folder)

@@ -31,7 +31,8 @@ def ours(
     """Two attempts at each problem by ``rollout``."""
     return rollout(
         lm.engine, lm.chat, task, problems, instruction=task.prompts.correction, turns=TURNS,
-        samples=1, max_new_tokens=limit, temperature=1.0, seed=seed,
+        samples=1, max_new_tokens=limit, temperature=1.0,
+        seeds=range(seed, seed + len(problems)),
     )  # fmt: skip
 
 

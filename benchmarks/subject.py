@@ -20,7 +20,7 @@ from selfcorrect.lm.models import LanguageModel, tiny_model
 from selfcorrect.lm.tokenizer import word_level_tokenizer
 from selfcorrect.plan import Plan
 from selfcorrect.records import Problem, Trace
-from selfcorrect.spec import RL, TinyModel
+from selfcorrect.spec import RL, Generation, TinyModel
 from selfcorrect.tasks import Testbed, make_testbed
 
 CONFIG = Path(__file__).parents[1] / "config/config.yaml"
@@ -38,7 +38,7 @@ class Subject:
     name: str
     tiny: TinyModel
     rl: RL
-    max_new_tokens: int
+    generation: Generation
     task: Testbed
     problems: Sequence[Problem]
 
@@ -59,7 +59,7 @@ class Subject:
 
     def trainer(self) -> Trainer:
         """Our RL on attempts of full length."""
-        setting = Setting(self.task, self.problems, self.max_new_tokens, seed=0, offline={})
+        setting = Setting(self.task, self.problems, self.generation, seed=0, offline={})
         policy, reference = (self.language_model(full_length=True) for _ in range(2))
         return Trainer(policy, reference, self.rl, setting)
 
@@ -107,7 +107,7 @@ def subject(arguments: argparse.Namespace, name: str = "config", **shape: Any) -
         name=name,
         tiny=tiny.model_copy(update={**SHAPES[name], **shape}),
         rl=job.rl.model_copy(update={key: n for key, n in batch.items() if n is not None}),
-        max_new_tokens=job.max_new_tokens,
+        generation=job.generation,
         task=task,
         problems=task.problems("train"),
     )

@@ -73,6 +73,7 @@ def step_shares(arguments: argparse.Namespace) -> str:
 
     from selfcorrect.learning import scoring
     from selfcorrect.learning import trainer as module
+    from selfcorrect.lm import reference
     from selfcorrect.lm.chat import Chat
     from selfcorrect.lm.checkpoint import Workspace
     from selfcorrect.lm.models import prepare_process
@@ -100,8 +101,8 @@ def step_shares(arguments: argparse.Namespace) -> str:
             (module, "rollout", "rollout: traces"),
             (module, "collate", "traces to tensors"),
             (module, "grade_traces", "grading"),
-            (scoring, "continuation_states",
-             lambda model, _: "reference" if model is trainer.reference.model else "forward"),
+            (scoring, "continuation_states", "forward"),
+            (reference, "continuation_states", "reference"),
             (module, "score", "loss"),
             (module, "policy_gradient_loss", "loss"),
             (torch.Tensor, "backward", "backward"),

@@ -40,8 +40,8 @@ def mbpp_file(path: Path) -> None:
 def overlay(folder: Path) -> dict:
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     task = config["tasks"]["precedence"]
-    mbpp = {"kind": "mbpp", "path": str(folder / "mbpp.jsonl"), "sanitized": False,
-            "sha256": None, "sandbox": LIMITS}  # fmt: skip
+    mbpp = {"kind": "mbpp", "rows": {"path": str(folder / "mbpp.jsonl")}, "sanitized": False,
+            "sandbox": LIMITS}  # fmt: skip
     humaneval = {"kind": "humaneval", "path": None, "sha256": None, "sandbox": LIMITS}
     code = task | {
         "data": mbpp,

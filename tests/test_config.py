@@ -18,7 +18,8 @@ from selfcorrect.plan import Plan
 from selfcorrect.validation import ConfigError
 
 REPOSITORY = Path(__file__).parents[1]
-DEFAULT = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+DEFAULT = config.default(REPOSITORY)
+EMBEDDED = DEFAULT["run"]["tasks"]
 DEFAULT["run"]["tasks"] = list(DEFAULT["tasks"])
 OVERLAYS = sorted((REPOSITORY / "config/experiments").glob("*.yaml"))
 
@@ -237,12 +238,16 @@ STEERING = {
     "results": "where the Snakefile puts every file",
     "compute.tensorboard": "whether training also writes curves for TensorBoard",
     "compute.sandbox_workers": "how many programs a grading job executes at a time",
+    "compute.device": "where models are; what is done stays done on another machine",
+    "compute.processes": "how many processes share an RL job",
+    "compute.memory_mb": "what a job asks of a cluster",
     **{f"{task}.model.path": "which model folder the rules take as input instead of pretraining one"
        for task in (TASK, CODE)},
     **{f"{task}.evaluation.repairs.{key}": "whose attempts the rules take as input for repair"
        for task in (TASK, CODE) for key in ("file", "writer")},
     **{f"{task}.{section}.kind": "which task it is; another one has other keys"
        for task in (TASK, CODE) for section in ("data", "corpus")},
+    "tasks.math.data.kind": "which task it is; another one has other keys",
 }  # fmt: skip
 
 HUMANEVAL = {
@@ -253,7 +258,9 @@ HUMANEVAL = {
 }
 
 # Changes that a key needs beside its own, or that are particular to it.
+ROWS = [f"tasks.math.data.{part}_rows" for part in ("train", "test", "math500")]
 SPECIAL: dict[str, Raw] = {
+    **{f"{rows}.path": {rows: {"path": "some/file"}} for rows in ROWS},
     "results": {"results": "elsewhere"},
     "run.tasks": {"run.tasks": ["carry"]},
     "run.methods": {"run.methods": ["score"]},
@@ -285,6 +292,15 @@ CHOICES: dict[str, list[Any]] = {
     "kl": ["k3", "exact"],
     "baseline": ["batch_mean", "leave_one_out"],
     "keep": ["last", "best"],
+    "revision": ["some-commit"],
+    "dtype": ["bfloat16"],
+    "attention": ["eager"],
+    "lora": [{"rank": 8, "alpha": 16.0, "modules": "all-linear"}],
+    "reference": ["cpu"],
+    "device": ["cuda"],
+    "hub": ["some/where"],
+    "subsets": [["another"]],
+    "split": ["another"],
     "many_turns_for": [[]],
     "label": ["Another"],
     "start": ["base", "stage1", "star_d"],
@@ -342,7 +358,7 @@ def jobs(config: spec.Config) -> dict[tuple, Any]:
     for task, nodes in plan.nodes.items():
         for name, node in nodes.items():
             verbs = {
-                "base": ["pretrain"],
+                "base": ["pretrain"] if config.tasks[task].corpus else [],
                 "prompt": [],
                 "sft": ["select", "finetune"],
                 "rl": ["reinforce"],
@@ -355,7 +371,15 @@ def jobs(config: spec.Config) -> dict[tuple, Any]:
     return out
 
 
-@pytest.mark.parametrize("path", [path for path in leaves(DEFAULT) if path not in STEERING])
+def perturbed_paths() -> Iterator[str]:
+    """All keys, of the real benchmarks one task's data: they share the other sections."""
+    for path in leaves(DEFAULT):
+        task = path.split(".")[1] if path.startswith("tasks.") else None
+        if task is None or task in EMBEDDED or path.startswith("tasks.math.data."):
+            yield path
+
+
+@pytest.mark.parametrize("path", [path for path in perturbed_paths() if path not in STEERING])
 def test_every_key_changes_a_job(path):
     assert jobs(perturbed(path)) != jobs(config.load(DEFAULT))
 
@@ -367,13 +391,14 @@ def test_a_steering_key_changes_no_job(path):
 
 def test_the_keys_of_every_section_are_in_the_default_config():
     """So that walking the default config walks every key; methods give only what they need."""
+    embedded = {name: DEFAULT["tasks"][name] for name in EMBEDDED}
     described = {
-        key.path
-        for key in reference.keys(DEFAULT)
+        key.path.partition(".lora.")[0] + (".lora" if ".lora." in key.path else "")  # null there
+        for key in reference.keys({**DEFAULT, "tasks": embedded})
         if not re.search(r"\[(math|gsm8k|mbpp|humaneval)\]", key.path)  # of real tasks
     }
     shown = set()
-    for path in leaves(DEFAULT):
+    for path in leaves({**DEFAULT, "tasks": embedded}):
         top, *rest = path.split(".")
         if top == "tasks":
             kind, section, *keys = rest

@@ -52,7 +52,7 @@ def test_the_engine_example_serves_a_rollout():
     traces = rollout(
         space["Parrot"](answer), chat, Task(), [Problem("p", "1+2", "3", "1")],
         instruction=prompts.CARRY.correction, turns=2, samples=3, max_new_tokens=4,
-        temperature=1.0, seed=0,
+        temperature=1.0, seeds=[0],
     )  # fmt: skip
     assert [[attempt.text for attempt in trace.attempts] for trace in traces] == [["3", "3"]] * 3
     assert not any(attempt.truncated for trace in traces for attempt in trace.attempts)

@@ -16,14 +16,14 @@ PROBLEMS = TASK.problems("train")[:5]
 CORRECTION = TASK.prompts.correction
 
 
-def roll(**changes) -> list[Trace]:
+def roll(seed: int = 0, **changes) -> list[Trace]:
     settings = {
         "instruction": CORRECTION,
         "turns": 2,
         "samples": 4,
         "max_new_tokens": 6,
         "temperature": 1.0,
-        "seed": 0,
+        "seeds": [seed + place for place in range(len(PROBLEMS))],
     }
     return rollout(LM.engine, LM.chat, TASK, PROBLEMS, **{**settings, **changes})
 
@@ -110,12 +110,25 @@ def test_a_seed_gives_the_same_traces():
     assert roll(seed=3) != roll(seed=4)
 
 
+def test_a_problems_traces_do_not_depend_on_the_problems_beside_it():
+    whole = roll()
+    for place, problem in enumerate(PROBLEMS):
+        alone = rollout(
+            LM.engine, LM.chat, TASK, [problem], instruction=CORRECTION, turns=2, samples=4,
+            max_new_tokens=6, temperature=1.0, seeds=[place],
+        )  # fmt: skip
+        beside = whole[4 * place : 4 * place + 4]
+        assert [[a.tokens for a in t.attempts] for t in alone] == [
+            [a.tokens for a in t.attempts] for t in beside
+        ]
+
+
 def test_turns_draw_from_streams_of_their_own():
     """With one stream for all turns, a model that forgot the first turn would repeat itself."""
     flat = language_model(scale=0.0)  # every token equally likely, always
     traces = rollout(
         flat.engine, flat.chat, TASK, PROBLEMS, instruction=CORRECTION, turns=2, samples=4,
-        max_new_tokens=6, temperature=1.0, seed=0,
+        max_new_tokens=6, temperature=1.0, seeds=range(len(PROBLEMS)),
     )  # fmt: skip
     assert sum(t.attempts[0].tokens == t.attempts[1].tokens for t in traces) <= 2
 
@@ -148,7 +161,7 @@ def test_a_window_that_is_never_full_changes_nothing():
 
 
 def test_second_attempts_go_on_from_given_first_ones():
-    others = [trace.attempts[0] for trace in roll(samples=1, seed=9)]
+    others = [trace.attempts[0] for trace in roll(samples=1, seed=13)]
     assert {first.truncated for first in others} == {True, False}
     traces = roll(first_attempts=others, turns=3)
     for number, trace in enumerate(traces):

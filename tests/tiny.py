@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from tokenizers import ByteLevelBPETokenizer
 from torch import Tensor
 from transformers import (
@@ -27,12 +26,12 @@ from selfcorrect.lm.models import LanguageModel, tiny_model
 from selfcorrect.lm.tokenizer import word_level_tokenizer
 from selfcorrect.plan import Plan
 from selfcorrect.records import Attempt, Grade, Problem, Submission, Trace, Verdict
-from selfcorrect.spec import RL, SFT, TinyModel
+from selfcorrect.spec import RL, SFT, Adaptation, TinyModel
 from selfcorrect.tasks import Task
 
 torch.set_num_threads(1)
 
-CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config/config.yaml").read_text())
+CONFIG = config.default(Path(__file__).parents[1])
 
 # --- bare models, for tests that speak in token ids ----------------------------------------------
 
@@ -262,6 +261,12 @@ def rl(**changes: Any) -> RL:
     """The settings of standard multi-turn RL on both attempts, small."""
     changes = {f"methods.multi_turn_rl_sum.rl.{key}": value for key, value in changes.items()}
     return plan(changes).reinforce("carry", "multi_turn_rl_sum", 0).rl
+
+
+def adaptation(**changes: Any) -> Adaptation:
+    """How a model that is trained is loaded: as in the default config, with changes."""
+    usual = plan().reinforce("carry", "multi_turn_rl_sum", 0).loading
+    return usual.model_copy(update=changes)
 
 
 def sft(**changes: Any) -> SFT:

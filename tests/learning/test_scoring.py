@@ -7,7 +7,9 @@ import torch
 
 from selfcorrect.learning import scoring
 from selfcorrect.learning.policy_gradient import token_statistics
-from selfcorrect.lm.batch import collate
+from selfcorrect.lm import reference as lm_reference
+from selfcorrect.lm.batch import collate, continuation_states, recomputed_states
+from selfcorrect.lm.reference import Reference
 from selfcorrect.records import Attempt, Problem, Trace
 from tiny import FAMILIES, bare_model
 
@@ -69,7 +71,8 @@ def test_statistics_and_gradients_equal_those_of_all_logits(family, at_a_time, k
         reference_logits = whole(reference, batch)
     plain = token_statistics(whole(policy, batch), reference_logits, batch.tokens, 0.8, kl)
     plainly = gradient(plain)
-    found = scoring.score(policy, reference, batch, 0.8, kl, at_a_time)
+    fixed = Reference(reference, policy)
+    found = scoring.score(policy, fixed, batch, 0.8, kl, logits_at_a_time=at_a_time)
     for ours, theirs in zip(vars(found).values(), vars(plain).values(), strict=True):
         torch.testing.assert_close(ours[sampled], theirs[sampled], rtol=1e-3, atol=1e-4)
     ours = gradient(found)
@@ -85,13 +88,46 @@ def test_logits_are_made_for_a_few_sampled_positions_at_a_time(monkeypatch):
     made = []
     plain = scoring.logits_of
 
-    def counted(model, states):
+    def counted(model, states, head=None):
         made.append(tuple(states.shape[:-1]))
-        return plain(model, states)
+        return plain(model, states, head)
 
-    monkeypatch.setattr(scoring, "logits_of", counted)
+    for module in (scoring, lm_reference):
+        monkeypatch.setattr(module, "logits_of", counted)
     batch = collate(traces(), 0)
-    scoring.score(policy, reference, batch, 1.0, "exact", 5 * policy.config.vocab_size)
+    few = 5 * policy.config.vocab_size
+    fixed = Reference(reference, policy)
+    scoring.score(policy, fixed, batch, 1.0, "exact", logits_at_a_time=few)
     count = sum(len(a) + len(b) for a, b in ATTEMPTS)
     assert all(len(shape) == 1 and shape[0] <= 5 for shape in made)
     assert sum(shape[0] for shape in made) == 2 * count
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_recomputed_states_and_their_gradients_are_the_same(family):
+    found = []
+    for read in (continuation_states, recomputed_states):
+        policy, _ = pair(family)
+        batch = collate(traces(), 0)
+        states = read(policy, batch)
+        states[batch.mask > 0].square().sum().backward()
+        gradients = [p.grad for p in policy.parameters() if p.grad is not None]
+        found.append([states[batch.mask > 0].detach(), *gradients])
+    tolerance = 1e-3 if family == "gemma2" else 2e-5  # norms are in float32 all the same
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+
+
+def test_recomputing_keeps_what_layers_read_and_no_more(monkeypatch):
+    """On the way back every layer is read once more, and afterwards the model is as it was."""
+    policy, _ = pair(FAMILIES[0])
+    layers = policy.get_decoder().layers
+    forward, calls = type(layers[0]).forward, []
+    monkeypatch.setattr(
+        type(layers[0]), "forward", lambda self, *a, **k: calls.append(1) or forward(self, *a, **k)
+    )
+    states = recomputed_states(policy, collate(traces(), 0))
+    assert len(calls) == len(layers)
+    states.sum().backward()
+    assert len(calls) == 2 * len(layers)
+    assert not any("forward" in vars(layer) for layer in layers)

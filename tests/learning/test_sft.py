@@ -18,6 +18,7 @@ from selfcorrect.spec import SFT
 from tiny import (
     EOS,
     Toy,
+    adaptation,
     attempt,
     language_model,
     plain_logprobs,
@@ -69,7 +70,7 @@ def sampled(lm: LanguageModel) -> list[Trace]:
     return rollout(
         lm.engine, lm.chat, TASK, TASK.problems("train")[:6],
         instruction=prompts.CARRY.correction, turns=2, samples=2, max_new_tokens=4,
-        temperature=1.0, seed=0,
+        temperature=1.0, seeds=range(6),
     )  # fmt: skip
 
 
@@ -96,7 +97,7 @@ def tuned(
     tmp_path, settings: SFT, traces: Sequence[Trace] = TRACES, seed: int = 0
 ) -> LanguageModel:
     made = lm()
-    finetune(made, traces, settings, seed, tmp_path / "work")
+    finetune(made, traces, settings, adaptation(), seed, tmp_path / "work")
     return made
 
 

@@ -18,7 +18,7 @@ from selfcorrect.lm.checkpoint import Workspace
 from selfcorrect.lm.models import LanguageModel
 from selfcorrect.records import Trace
 from selfcorrect.rollout import rollout
-from selfcorrect.spec.training import RL, AdaptiveBeta2
+from selfcorrect.spec.training import RL, AdaptiveBeta2, Generation
 from tiny import Toy, grade, language_model, plain_logits, rl, same_weights, weights
 
 TASK = Toy()
@@ -38,7 +38,7 @@ def offline_attempts() -> dict[str, list[Any]]:
     other = lm(seed=7)
     traces = rollout(
         other.engine, other.chat, TASK, PROBLEMS, instruction=TASK.prompts.correction, turns=1,
-        samples=2, max_new_tokens=LIMIT, temperature=1.0, seed=0,
+        samples=2, max_new_tokens=LIMIT, temperature=1.0, seeds=range(len(PROBLEMS)),
     )  # fmt: skip
     return {
         problem.id: [t.attempts[0] for t in traces if t.problem.id == problem.id]
@@ -49,8 +49,9 @@ def offline_attempts() -> dict[str, list[Any]]:
 OFFLINE = offline_attempts()
 
 
-def setting(**changes: Any) -> Setting:
-    usual = {"task": TASK, "problems": PROBLEMS, "max_new_tokens": LIMIT, "seed": 0}
+def setting(*, max_new_tokens: int = LIMIT, batch_size: int = 1000, **changes: Any) -> Setting:
+    limits = Generation(max_new_tokens=max_new_tokens, batch_size=batch_size)
+    usual = {"task": TASK, "problems": PROBLEMS, "generation": limits, "seed": 0}
     return Setting(**{**usual, "offline": OFFLINE, **changes})
 
 
@@ -158,6 +159,7 @@ UPDATES = {
     "three turns": {"turns": 3, "alpha": 2.0},
     "single turn": {"turns": 1},
     "offline first attempts": {"offline_first_attempts": 0.5},
+    "micro-batches, four updates": {"prompts_per_micro_batch": 2, "updates_per_batch": 4},
     "four updates": {"updates_per_batch": 4, "clip_ratio": 0.05, "learning_rate": 1e-2},
     "unclipped": {"max_grad_norm": 1e9},
     "micro-batches": {"prompts_per_micro_batch": 1, "alpha": 10.0, "beta2": 0.1},
@@ -208,6 +210,25 @@ def test_a_long_attempt_of_one_trace_pads_the_others_without_effect():
     torch.testing.assert_close(gradient(traces), apart, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("size", [1, 8, 12])
+def test_sampling_a_few_at_a_time_changes_no_trace(size):
+    """Conversations; a problem has four."""
+    settings = rl(offline_first_attempts=0.25)
+    whole, parts = (trainer(settings, batch_size=n).sample() for n in (1000, size))
+    assert [[a.tokens for a in t.attempts] for t in parts] == [
+        [a.tokens for a in t.attempts] for t in whole
+    ]
+
+
+def test_recomputing_activations_changes_no_update():
+    updated = []
+    for recompute in (False, True):
+        ours = trainer(rl(alpha=10.0, beta2=0.1), double=True, recompute=recompute)
+        ours.update(ours.sample())
+        updated.append(weights(ours.policy))
+    assert far(*updated) < 1e-9
+
+
 def test_micro_batches_log_what_the_whole_batch_would():
     logged = []
     for size in (None, 1, 3):
@@ -240,8 +261,8 @@ def test_no_dropout():
 def test_every_stage_starts_with_a_fresh_optimiser(tmp_path):
     first = trainer(rl())
     second = Trainer(first.train(workspace(tmp_path / "one")), lm(1), rl(), setting(seed=1))
-    assert first.optimiser.state
-    assert not second.optimiser.state
+    assert first.optimiser.state_dict()["adam"]["state"]
+    assert not second.optimiser.state_dict()["adam"]["state"]
     assert second.step == 0
 
 
@@ -367,7 +388,7 @@ class Scripted(Trainer):
         with torch.no_grad():
             for parameter in self.policy.model.parameters():
                 parameter.fill_(self.step + 1)
-        return {"reward": self.rewards[self.step]}
+        return {"reward": self.rewards[self.step], "tokens": 0}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from selfcorrect.lm.batch import TraceBatch, collate, continuation_states
 from selfcorrect.lm.head import logits_of
 from selfcorrect.lm.torch_engine import TorchEngine
 from selfcorrect.records import Trace
+from selfcorrect.seeds import derive
 from tiny import EOS, FAMILIES, PAD, bare_model, plain_logits, trace
 from tiny import attempt as made
 
@@ -144,7 +145,7 @@ def test_the_trainer_recomputes_what_the_engine_recorded(family, temperature):
     prompts = [LONG] * 6 + [[4, 6]] * 6
     traces = [Trace(TRACES[0].problem, 0) for _ in prompts]
     for seed in range(2):
-        done = session.sample(6, temperature, seed)
+        done = session.sample(6, temperature, [derive(row, seed) for row in range(12)])
         for one, prompt, out in zip(traces, prompts, done, strict=True):
             attempt = made(out.tokens, prompt=prompt)
             attempt.logprobs = out.logprobs

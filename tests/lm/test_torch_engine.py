@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 from selfcorrect.lm import slab, torch_engine
 from selfcorrect.lm.engine import Completion
 from selfcorrect.lm.torch_engine import TorchEngine, choose
+from selfcorrect.seeds import derive
 from tiny import EOS, FAMILIES, PAD, VOCABULARY, bare_model, plain_logprobs
 
 PROMPTS = [[3], [4, 5, 6, 7, 2, 8, 3], [2, 2, 3], [8, 7], [5, 6, 5, 6, 5, 6, 5, 6, 5], [6, 4, 2]]
@@ -34,13 +35,17 @@ def converse(
     contexts = [list(prompt) for prompt in prompts for _ in range(copies)]
     record = []
     for turn in range(turns):
-        done = session.sample(LIMIT, temperature, seed + turn)
+        done = session.sample(LIMIT, temperature, row_seeds(len(contexts), seed, turn))
         record.append(list(zip([list(context) for context in contexts], done, strict=True)))
         bridges = [INSTRUCTION[0 if out.truncated else 1 :] for out in done]
         session.extend(bridges)
         for context, out, bridge in zip(contexts, done, bridges, strict=True):
             context += [*out.tokens, *bridge]
     return record
+
+
+def row_seeds(rows: int, *names: int) -> list[int]:
+    return [derive(row, *names) for row in range(rows)]
 
 
 def engine_of(family: str = "llama") -> TorchEngine:
@@ -108,10 +113,11 @@ def test_an_attempt_ends_at_its_eos_or_is_truncated():
 
 def test_an_attempt_of_one_token():
     session = engine_of().open(PROMPTS)
-    done = session.sample(1, 1.0, 0)
+    done = session.sample(1, 1.0, row_seeds(len(PROMPTS), 0))
     assert all(len(out.tokens) == 1 for out in done)
     session.extend([[7]] * len(PROMPTS))
-    for prompt, first, out in zip(PROMPTS, done, session.sample(LIMIT, 1.0, 1), strict=True):
+    second = session.sample(LIMIT, 1.0, row_seeds(len(PROMPTS), 1))
+    for prompt, first, out in zip(PROMPTS, done, second, strict=True):
         plain = plain_logprobs(bare_model(), [*prompt, *first.tokens, 7], out.tokens, 1.0)
         torch.testing.assert_close(torch.tensor(out.logprobs), plain, rtol=0, atol=1e-4)
 
@@ -137,8 +143,8 @@ def test_the_whole_context_can_be_used():
 
 
 def converse_once(engine: TorchEngine) -> Turn:
-    return [(list(p), out) for p, out in zip(PROMPTS, engine.open(PROMPTS).sample(LIMIT, 1, 1),
-                                             strict=True)]  # fmt: skip
+    done = engine.open(PROMPTS).sample(LIMIT, 1, row_seeds(len(PROMPTS), 1, 0))
+    return [(list(prompt), out) for prompt, out in zip(PROMPTS, done, strict=True)]
 
 
 # --- randomness ---------------------------------------------------------------------------------
@@ -230,7 +236,7 @@ def test_half_precision_logits_are_widened():
 def test_the_engine_samples_from_the_models_distribution():
     """A thousand copies of one prompt: first and second tokens by the model's own probabilities."""
     model, copies = bare_model(), 2000
-    done = TorchEngine(model, EOS, PAD).open([PROMPTS[1]], copies).sample(2, 1.0, 0)
+    done = TorchEngine(model, EOS, PAD).open([PROMPTS[1]], copies).sample(2, 1.0, row_seeds(copies))
     pairs = [tuple(out.tokens) for out in done]
     assert len(pairs) == copies
     possible = [(EOS,), *((a, b) for a in range(VOCABULARY) if a != EOS for b in range(VOCABULARY))]

@@ -28,9 +28,8 @@ SLOW = "MBPP/123"  # seconds; it was run by hand
 def make(path, sanitized=False, sha256=None):
     section = {
         "kind": "mbpp",
-        "path": str(path),
+        "rows": {"path": str(path), "sha256": sha256},
         "sanitized": sanitized,
-        "sha256": sha256,
     }
     return MBPP(parse(MBPPProblems, {**section, "sandbox": SANDBOX}))
 
@@ -224,14 +223,14 @@ def test_a_text_without_a_program_is_none(load):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"path": ""}, "path"),
-        ({"sha256": "abc"}, "sha256"),
+        ({"rows": {"path": ""}}, "path"),
+        ({"rows": {"path": "a", "sha256": "abc"}}, "sha256"),
         ({"sanitised": True}, "did you mean `sanitized`"),
         ({"sanitized": 1}, "sanitized"),
     ],
 )
 def test_the_config_section_is_checked(change, message):
-    section = {"kind": "mbpp", "path": "a", "sanitized": False, "sha256": None, "sandbox": SANDBOX}
+    section = {"kind": "mbpp", "rows": {"path": "a"}, "sanitized": False, "sandbox": SANDBOX}
     parse(MBPPProblems, section)
     with pytest.raises(ConfigError, match=message):
         parse(MBPPProblems, section | change)

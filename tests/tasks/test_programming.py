@@ -30,7 +30,7 @@ HUMANEVAL = parse(
 
 
 def mbpp(path, sanitized=False) -> MBPPProblems:
-    section = {"kind": "mbpp", "path": str(path), "sanitized": sanitized, "sha256": None}
+    section = {"kind": "mbpp", "rows": {"path": str(path)}, "sanitized": sanitized}
     return parse(MBPPProblems, {**section, "sandbox": LIMITS})
 
 

@@ -36,11 +36,14 @@ rule sample:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=1500,
+        gpu=GPUS,
+        mem_mb=COMPUTE.memory_mb,
     params:
         spec=spec_of("sample"),
         model=lambda wildcards: model_of(wildcards.task, wildcards.node, wildcards.seed),
         code=code_hash("steps.sample"),
     shell:
         step("sample")
-        + " --spec {params.spec:q} --model {params.model:q} --traces {output.traces:q} > {log:q} 2>&1"
+        + " --spec {params.spec:q} --model {params.model:q} --traces {output.traces:q}"
+        + DEVICE
+        + " > {log:q} 2>&1"

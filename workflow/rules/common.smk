@@ -6,12 +6,10 @@ import shlex
 import sys
 from pathlib import Path
 
-import yaml
-
 from snakemake.exceptions import WorkflowError
 
 from selfcorrect.codehash import code_hash
-from selfcorrect.config import check_paths, load, merged
+from selfcorrect.config import check_paths, default, load, merged
 from selfcorrect.files import FileProblem, writable
 from selfcorrect.plan import Plan
 from selfcorrect.validation import ConfigError
@@ -33,14 +31,18 @@ for variable, first in (
 
 try:
     # Merged over the default once more for its order: Snakemake puts an overlay's keys first.
-    with open(workflow.source_path("../../config/config.yaml")) as stream:
-        PLAN = Plan(load(merged(yaml.safe_load(stream), config)))
+    PLAN = Plan(load(merged(default(Path(workflow.basedir)), config)))
     check_paths(PLAN.config)
     writable(Path(PLAN.config.results))
 except (ConfigError, FileProblem) as error:
     raise WorkflowError(f"The config cannot be run:\n{error}") from None
 
 RESULTS = PLAN.config.results
+COMPUTE = PLAN.config.compute
+# GPUs of a job that uses a model, and what its step is told. Neither is part of a job's spec: work
+# that is done is not done again because the next machine is another.
+GPUS = 1 if COMPUTE.device == "cuda" else 0
+DEVICE = f" --device {COMPUTE.device}"
 NODE = f"{RESULTS}/{{task}}/{{node}}/seed{{seed}}"
 LOGS = f"{RESULTS}/logs/{{task}}/{{node}}/seed{{seed}}"
 BASE = NODE.replace("{node}", "base")
@@ -67,6 +69,14 @@ def nodes_of(kind):
 def step(name):
     """The command that runs a step, up to its arguments; no path in it, so a checkout can move."""
     return f"python -m selfcorrect.steps.{name}"
+
+
+def team_step(name):
+    """The same for a step that several processes share."""
+    if COMPUTE.processes == 1:
+        return step(name)
+    launcher = "python -m torch.distributed.run --standalone"
+    return f"{launcher} --nproc-per-node {COMPUTE.processes} -m selfcorrect.steps.{name}"
 
 
 def spec_of(job):
@@ -144,13 +154,18 @@ def given_attempts(wildcards):
 
 def sandbox_workers(wildcards):
     """Threads of a job that grades: one, unless answers are programs."""
-    workers = PLAN.config.compute.sandbox_workers
+    workers = COMPUTE.sandbox_workers
     return workers if PLAN.runs_programs(wildcards.task) else 1
+
+
+def team_threads(wildcards):
+    """Threads of an RL job: what grading takes, for each of its processes."""
+    return COMPUTE.processes * sandbox_workers(wildcards)
 
 
 # What a step that grades is told of the place where programs are executed.
 WORKPLACE = (
-    f" --workers {{threads}} --executions {shlex.quote(f'{RESULTS}/executions.sqlite')}"
+    f" --workers {COMPUTE.sandbox_workers} --executions {shlex.quote(f'{RESULTS}/executions.sqlite')}"
 )
 
 

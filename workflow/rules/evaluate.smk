@@ -14,7 +14,8 @@ rule write:
         "../../envs/torch.yaml"
     threads: sandbox_workers
     resources:
-        mem_mb=1500,
+        gpu=GPUS,
+        mem_mb=COMPUTE.memory_mb,
     params:
         spec=lambda wildcards: PLAN.write(wildcards.task).model_dump_json(),
         model=lambda wildcards: writer(wildcards.task),
@@ -23,6 +24,7 @@ rule write:
         step("write")
         + " --spec {params.spec:q} --model {params.model:q} --given {output.given:q}"
         + WORKPLACE
+        + DEVICE
         + " > {log:q} 2>&1"
 
 
@@ -39,7 +41,8 @@ rule generate:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=1500,
+        gpu=GPUS,
+        mem_mb=COMPUTE.memory_mb,
     params:
         spec=spec_of("generate"),
         model=lambda wildcards: model_of(wildcards.task, wildcards.node, wildcards.seed),
@@ -50,7 +53,9 @@ rule generate:
     shell:
         step("generate")
         + " --spec {params.spec:q} --model {params.model:q} --attempts {output.attempts:q}"
-        " {params.given} > {log:q} 2>&1"
+        " {params.given}"
+        + DEVICE
+        + " > {log:q} 2>&1"
 
 
 rule grade:

@@ -17,9 +17,10 @@ rule reinforce:
         node=nodes_of("rl"),
     conda:
         "../../envs/torch.yaml"
-    threads: sandbox_workers
+    threads: team_threads
     resources:
-        mem_mb=1500,
+        gpu=COMPUTE.processes * GPUS,
+        mem_mb=COMPUTE.memory_mb,
     params:
         spec=spec_of("reinforce"),
         start=parent_name,
@@ -29,10 +30,11 @@ rule reinforce:
         ),
         code=code_hash("steps.reinforce"),
     shell:
-        step("reinforce")
+        team_step("reinforce")
         + " --spec {params.spec:q} --start {params.start:q} --reference {params.reference:q}"
         " {params.offline} --model {output.model:q} --log {output.log:q}"
         + WORKPLACE
+        + DEVICE
         + " > {log:q} 2>&1"
 
 

@@ -42,7 +42,8 @@ rule finetune:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=1500,
+        gpu=GPUS,
+        mem_mb=COMPUTE.memory_mb,
     params:
         spec=spec_of("finetune"),
         start=parent_name,
@@ -50,4 +51,6 @@ rule finetune:
     shell:
         step("finetune")
         + " --spec {params.spec:q} --start {params.start:q} --selection {input.selection:q}"
-        " --model {output.model:q} > {log:q} 2>&1"
+        " --model {output.model:q}"
+        + DEVICE
+        + " > {log:q} 2>&1"

@@ -15,11 +15,11 @@ from selfcorrect.tracefile import Decoding, read_table, write_table, write_trace
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One way of going over problems, in order: ``sample(problems, part number)`` -> traces."""
+    """One way of going over problems, in order: ``sample(problems)`` -> traces."""
 
     decoding: Decoding
     problems: Sequence[Problem]
-    sample: Callable[[Sequence[Problem], int], list[Trace]]
+    sample: Callable[[Sequence[Problem]], list[Trace]]
 
 
 def collect(
@@ -49,7 +49,7 @@ def collect(
             for number, start in enumerate(of_pass):
                 part = work / f"{key}-{one.decoding}-{number:05d}.parquet"
                 if not part.is_file():
-                    traces = one.sample(one.problems[start : start + part_size], number)
+                    traces = one.sample(one.problems[start : start + part_size])
                     write_traces(part, {one.decoding: traces})
                 parts.append(part)
                 progress.advance()

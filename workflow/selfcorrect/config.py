@@ -4,8 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from selfcorrect.spec import Config
 from selfcorrect.validation import ConfigError, parse, unknown_name
+
+# What is there before any overlay, in this order.
+DEFAULTS = ("config/config.yaml", "config/benchmarks.yaml")
+
+
+def default(repository: Path) -> dict[str, Any]:
+    """The config without any overlay, as YAML gives it."""
+    raw: dict[str, Any] = {}
+    for name in DEFAULTS:
+        raw = merged(raw, yaml.safe_load((repository / name).read_text()))
+    return raw
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class SampleJob(Job):
     """Sample two-turn traces of training problems."""
 
     data: spec.Problems
+    loading: spec.Loading
     generation: spec.Generation
     sampling: spec.Sampling
 
@@ -49,6 +50,7 @@ class FinetuneJob(Job):
     """Fine-tune on selected traces."""
 
     data: spec.Problems
+    loading: spec.Adaptation
     sft: SFT
 
 
@@ -56,7 +58,8 @@ class ReinforceJob(Job):
     """Train by the multi-turn policy gradient."""
 
     data: spec.Problems
-    max_new_tokens: Count
+    loading: spec.Adaptation
+    generation: spec.Generation
     rl: RL
 
 
@@ -64,6 +67,7 @@ class GenerateJob(Job):
     """Sample the attempts that are evaluated."""
 
     data: spec.Problems
+    loading: spec.Loading
     generation: spec.Generation
     split: Literal["validation", "test"]
     problems: Count
@@ -81,6 +85,7 @@ class WriteJob(Strict):
 
     task: str
     data: spec.Problems
+    loading: spec.Loading
     generation: spec.Generation
     split: Literal["validation", "test"]
 

@@ -6,7 +6,7 @@ a method that fine-tunes in rounds is one more (``star_d.round1``). Job specs ar
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from selfcorrect.jobs import (
     FinetuneJob,
@@ -20,10 +20,21 @@ from selfcorrect.jobs import (
     SelectJob,
     WriteJob,
 )
-from selfcorrect.spec import RL, SFT, Config, Method, RLOverrides, Task
+from selfcorrect.spec import (
+    RL,
+    SFT,
+    Adaptation,
+    Config,
+    Loading,
+    Method,
+    Model,
+    RLOverrides,
+    Task,
+)
 from selfcorrect.validation import AnyModel, ConfigError, Strict, parse
 
 Kind = Literal["base", "prompt", "sft", "rl"]
+AnyLoading = TypeVar("AnyLoading", bound=Loading)
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ class Plan:
     def pretrain(self, task: str, node: str, seed: int) -> PretrainJob:
         """Spec of the pretraining job."""
         of = self.config.tasks[task]
-        assert of.corpus is not None
+        assert of.corpus and of.model.tiny and of.model.pretraining
         return PretrainJob(
             task=task, node=node, seed=seed, data=of.data, corpus=of.corpus,
             tiny=of.model.tiny, pretraining=of.model.pretraining,
@@ -98,8 +109,8 @@ class Plan:
         """Spec of sampling traces from ``node``'s model."""
         of = self.config.tasks[task]
         return SampleJob(
-            task=task, node=node, seed=seed, data=of.data, generation=of.generation,
-            sampling=of.sampling,
+            task=task, node=node, seed=seed, data=of.data,
+            loading=_part(of.model, Loading), generation=of.generation, sampling=of.sampling,
         )  # fmt: skip
 
     def select(self, task: str, node: str, seed: int) -> SelectJob:
@@ -115,8 +126,11 @@ class Plan:
 
     def finetune(self, task: str, node: str, seed: int) -> FinetuneJob:
         """Spec of fine-tuning ``node``."""
-        data = self.config.tasks[task].data
-        return FinetuneJob(task=task, node=node, seed=seed, data=data, sft=self._sft(task, node))
+        of = self.config.tasks[task]
+        return FinetuneJob(
+            task=task, node=node, seed=seed, data=of.data,
+            loading=_part(of.model, Adaptation), sft=self._sft(task, node),
+        )  # fmt: skip
 
     def reinforce(self, task: str, node: str, seed: int) -> ReinforceJob:
         """Spec of training ``node`` by RL."""
@@ -124,7 +138,7 @@ class Plan:
         assert isinstance(rl, RL)
         return ReinforceJob(
             task=task, node=node, seed=seed, data=of.data,
-            max_new_tokens=of.generation.max_new_tokens, rl=rl,
+            loading=_part(of.model, Adaptation), generation=of.generation, rl=rl,
         )  # fmt: skip
 
     def generate(self, task: str, node: str, seed: int) -> GenerateJob:
@@ -133,8 +147,9 @@ class Plan:
         evaluation = of.evaluation
         many = node in evaluation.many_turns_for
         return GenerateJob(
-            task=task, node=node, seed=seed, data=of.test or of.data, generation=of.generation,
-            split=evaluation.split, problems=evaluation.problems,
+            task=task, node=node, seed=seed, data=of.test or of.data,
+            loading=_part(of.model, Loading), generation=of.generation, split=evaluation.split,
+            problems=evaluation.problems,
             instruction=self.config.methods[node].instruction,
             turns=evaluation.many_turns if many else evaluation.turns,
             samples=evaluation.samples, sampled_turns=evaluation.turns,
@@ -146,7 +161,8 @@ class Plan:
         """Spec of having another model write the attempts that are to be repaired."""
         of = self.config.tasks[task]
         return WriteJob(
-            task=task, data=of.test or of.data, generation=of.generation,
+            task=task, data=of.test or of.data, loading=_part(of.model, Loading),
+            generation=of.generation,
             split=of.evaluation.split,
         )  # fmt: skip
 
@@ -188,6 +204,11 @@ class Plan:
         settings = self.nodes[task][node].settings
         assert isinstance(settings, SFT)
         return settings
+
+
+def _part(model: Model, kind: type[AnyLoading]) -> AnyLoading:
+    """What jobs of a kind need to know of the model."""
+    return kind(**{key: getattr(model, key) for key in kind.model_fields})
 
 
 def _chain(task_name: str, task: Task, name: str, method: Method) -> Iterable[Node]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from selfcorrect import seeds
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.engine import Engine, Session
 from selfcorrect.records import Attempt, Problem, Trace
+from selfcorrect.seeds import derive
 from selfcorrect.tasks import Task
 
 
@@ -21,7 +21,7 @@ def rollout(
     samples: int,
     max_new_tokens: int,
     temperature: float,
-    seed: int,
+    seeds: Sequence[int],
     window: int | None = None,
     first_attempts: Sequence[Attempt] | None = None,
 ) -> list[Trace]:
@@ -42,7 +42,7 @@ def rollout(
         samples: traces per problem.
         max_new_tokens: per attempt.
         temperature: 0 is greedy.
-        seed: of this batch.
+        seeds: [P], of each problem: its traces do not depend on which problems are beside it.
         window: None for all earlier attempts.
         first_attempts: [P], attempts by another writer to go on from; all of a problem's traces
             share its one.
@@ -79,7 +79,8 @@ def rollout(
             else:
                 session.extend(read)
         assert session is not None
-        done = session.sample(max_new_tokens, temperature, seeds.derive(seed, "turn", turn))
+        own = [derive(seed, "turn", turn, n) for seed in seeds for n in range(samples)]
+        done = session.sample(max_new_tokens, temperature, own)
         texts = chat.decode([completion.tokens for completion in done])
         for trace, prompt, out, text in zip(traces, read, done, texts, strict=True):
             trace.attempts.append(Attempt(prompt, out.tokens, out.logprobs, text, out.truncated))

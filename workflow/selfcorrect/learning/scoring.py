@@ -11,18 +11,22 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from selfcorrect.learning.policy_gradient import TokenStatistics, token_statistics
-from selfcorrect.lm.batch import TraceBatch, continuation_states
+from selfcorrect.lm.batch import TraceBatch, continuation_states, recomputed_states
 from selfcorrect.lm.head import logits_of
+from selfcorrect.lm.reference import Reference
 
 LOGITS_AT_A_TIME = 1 << 25  # of each model: 128 MiB in float32
 
 
 def score(
     policy: Any,
-    reference: Any,
+    reference: Reference,
     batch: TraceBatch,
     temperature: float,
     kl: Literal["exact", "k3"],
+    *,
+    reference_states: Tensor | None = None,
+    recompute: bool = False,
     logits_at_a_time: int = LOGITS_AT_A_TIME,
 ) -> TokenStatistics:
     """``token_statistics`` of a batch: [B, T], with gradient at sampled tokens.
@@ -33,16 +37,18 @@ def score(
         batch: its traces.
         temperature: the sampling temperature.
         kl: the estimator.
+        reference_states: what the reference says of the batch, where that is known already.
+        recompute: compute the policy's activations anew on the way back, which takes less memory.
         logits_at_a_time: bounds the memory.
     """
-    states = continuation_states(policy, batch)  # [B, T, H]
-    with torch.no_grad():
-        reference_states = continuation_states(reference, batch)
+    read = recomputed_states if recompute else continuation_states
+    states = read(policy, batch)  # [B, T, H]
+    if reference_states is None:
+        reference_states = reference.states(batch)
 
     def statistics(states: Tensor, reference_states: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            reference_logits = logits_of(reference, reference_states)
-        of = token_statistics(logits_of(policy, states), reference_logits, tokens, temperature, kl)
+        theirs = reference.logits(reference_states)
+        of = token_statistics(logits_of(policy, states), theirs, tokens, temperature, kl)
         return of.logprobs, of.kl, of.entropy
 
     size = max(1, logits_at_a_time // policy.config.get_text_config().vocab_size)

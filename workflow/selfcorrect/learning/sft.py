@@ -9,9 +9,9 @@ from datasets import Dataset
 from transformers import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 
-from selfcorrect.lm.models import LanguageModel
+from selfcorrect.lm.models import LanguageModel, adapted, load
 from selfcorrect.records import Trace
-from selfcorrect.spec import SFT
+from selfcorrect.spec import SFT, Adaptation
 
 IGNORED = -100  # the label of tokens without loss
 
@@ -32,10 +32,36 @@ def labelled(trace: Trace, supervise: str) -> dict[str, list[int]]:
     return {"input_ids": tokens, "labels": labels}
 
 
-def finetune(lm: LanguageModel, traces: Sequence[Trace], sft: SFT, seed: int, work: Path) -> None:
-    """Fine-tune ``lm`` in place. Without traces it stays as it is."""
-    if not traces:
-        return
+def trainable(path: str, loading: Adaptation, device: str, seed: int) -> LanguageModel:
+    """The model that fine-tuning starts from: an adapter on it, or all its weights in float32."""
+    if loading.lora is not None:
+        return adapted(load(path, loading, device), loading.lora, seed)
+    return load(path, loading.model_copy(update={"dtype": "float32"}), device)
+
+
+def finetune(
+    lm: LanguageModel,
+    traces: Sequence[Trace],
+    sft: SFT,
+    loading: Adaptation,
+    seed: int,
+    work: Path,
+) -> None:
+    """Fine-tune a ``trainable`` model in place. Without traces it stays as it is."""
+    if traces:
+        _train(lm, traces, sft, loading, seed, work)
+    if loading.lora is None:
+        lm.model.to(getattr(torch, loading.dtype))
+
+
+def _train(
+    lm: LanguageModel,
+    traces: Sequence[Trace],
+    sft: SFT,
+    loading: Adaptation,
+    seed: int,
+    work: Path,
+) -> None:
     lm.model.train()
     trainer = SFTTrainer(
         model=lm.model,
@@ -52,9 +78,9 @@ def finetune(lm: LanguageModel, traces: Sequence[Trace], sft: SFT, seed: int, wo
             dataset_kwargs={"skip_prepare_dataset": True},
             seed=seed % 2**32,
             data_seed=seed % 2**32,
-            bf16=False,
-            gradient_checkpointing=False,
-            use_cpu=not torch.cuda.is_available(),
+            bf16=loading.dtype == "bfloat16",
+            gradient_checkpointing=loading.gradient_checkpointing,
+            use_cpu=lm.model.device.type == "cpu",
             save_strategy="no",
             report_to="none",
             logging_steps=10,

@@ -8,24 +8,28 @@ base model, in Stage II too (Eq. 4). Adam starts afresh with every training stag
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from selfcorrect import seeds
+from selfcorrect.learning.optimiser import Optimiser
 from selfcorrect.learning.policy_gradient import Totals, policy_gradient_loss
 from selfcorrect.learning.rewards import advantages, balanced_beta2, returns, shaped_rewards
 from selfcorrect.learning.scoring import score
 from selfcorrect.lm.batch import TraceBatch, collate
 from selfcorrect.lm.checkpoint import Workspace
 from selfcorrect.lm.models import LanguageModel
+from selfcorrect.lm.reference import Reference
+from selfcorrect.lm.team import Team
 from selfcorrect.progress import Progress
 from selfcorrect.records import Attempt, Problem, Trace
 from selfcorrect.rollout import rollout
-from selfcorrect.spec import RL
+from selfcorrect.spec import RL, Generation
 from selfcorrect.tasks import Task, grade_traces
 
 
@@ -35,24 +39,55 @@ class Setting:
 
     task: Task
     problems: Sequence[Problem]
-    max_new_tokens: int
+    generation: Generation
     seed: int
     offline: Mapping[str, Sequence[Attempt]]  # the base's first attempts, by problem id
+    recompute: bool = False  # activations, on the way back
+
+
+class Outcome(NamedTuple):
+    """What is logged of a trace."""
+
+    rewards: tuple[float, ...]
+    same: bool  # the second attempt repeats the first
+    truncated: bool
+    tokens: int  # sampled
+
+
+@dataclass
+class Part:
+    """Traces that are trained on at a time."""
+
+    batch: TraceBatch
+    advantages: np.ndarray  # [B, n]
+    reference_states: Tensor | None = field(default=None, repr=False)  # kept for further updates
 
 
 class Trainer:
-    """Trains ``policy`` in place against a fixed ``reference``."""
+    """Trains ``policy`` in place against a fixed reference."""
 
     def __init__(
-        self, policy: LanguageModel, reference: LanguageModel, rl: RL, setting: Setting
+        self,
+        policy: LanguageModel,
+        reference: LanguageModel | None,
+        rl: RL,
+        setting: Setting,
+        team: Team | None = None,
     ) -> None:
-        self.policy, self.reference, self.rl, self.setting = policy, reference, rl, setting
+        """Set up a run.
+
+        Args:
+            policy: what is trained; of a model with an adapter, the adapter alone.
+            reference: None for the policy with its adapter off.
+            rl: hyperparameters.
+            setting: what the run is about.
+            team: of processes that share its batches.
+        """
+        self.policy, self.rl, self.setting, self.team = policy, rl, setting, team or Team()
         # Evaluation mode: no dropout, so that the policy trained is the policy sampled.
         policy.model.eval()
-        reference.model.eval().requires_grad_(False)
-        self.optimiser = torch.optim.Adam(
-            policy.model.parameters(), lr=rl.learning_rate, fused=True
-        )
+        self.reference = Reference(reference and reference.model, policy.model)
+        self.optimiser = Optimiser(policy.model.parameters(), rl.learning_rate)
         # Offline first attempts exist for the problems that were sampled, often not for all.
         self.begun = [problem for problem in setting.problems if problem.id in setting.offline]
         self.step = 0
@@ -66,73 +101,90 @@ class Trainer:
         """Run all steps, from the last checkpoint if there is one; returns the kept policy."""
         if (state := work.load()) is not None:
             self._restore(state)
-        progress = Progress("train", self.rl.steps, self.step)
+        progress = Progress("train", self.rl.steps, self.step) if self.team.main else None
         while self.step < self.rl.steps:
             began = time.perf_counter()
-            traces = self.sample()
-            numbers = self.update(traces)
-            tokens = sum(len(a.tokens) for t in traces for a in t.attempts if not a.given)
-            seconds = time.perf_counter() - began
+            numbers = self.update(self.sample())
+            rate = round(numbers["tokens"] / (time.perf_counter() - began), 1)
             self.step += 1
             self.window.append(numbers["reward"])
-            work.record({"step": self.step, **numbers, "tokens": tokens,
-                         "tokens_per_second": round(tokens / seconds, 1)})  # fmt: skip
-            progress.advance(**{k: v for k, v in numbers.items() if k.startswith("reward_")})
+            if progress is not None:
+                work.record({"step": self.step, **numbers, "tokens_per_second": rate})
+                progress.advance(**{k: v for k, v in numbers.items() if k.startswith("reward_")})
             if self.step % self.rl.checkpoint_every == 0 or self.step == self.rl.steps:
                 self._keep_best()
-                work.save(self._state())
-        progress.close()
+                if self.team.main:
+                    work.save(self._state())
+        if progress is not None:
+            progress.close()
         if self.rl.keep == "best" and self.best is not None:
-            self.policy.model.load_state_dict(self.best)
+            self._load(self.best)
         return self.policy
 
     def sample(self) -> list[Trace]:
-        """This step's traces: fresh ones, and some that go on from offline first attempts."""
-        rl, setting = self.rl, self.setting
+        """This step's traces (of a team: this process's share of them).
+
+        Fresh ones, and then some that go on from offline first attempts.
+        """
+        rl = self.rl
         offline = round(rl.offline_first_attempts * rl.prompts_per_batch)
-        fresh = self._draw(setting.problems, "problems", rl.prompts_per_batch - offline)
+        fresh = self._draw(self.setting.problems, "problems", rl.prompts_per_batch - offline)
         begun = self._draw(self.begun, "begun problems", offline)
-        seed = seeds.derive(setting.seed, "rollout", self.step)
-        traces = []
-        for part, firsts in (
-            (fresh, None),
-            (begun, [self._offline_attempt(problem) for problem in begun]),
-        ):
-            if part:
-                traces += rollout(
-                    self.policy.engine,
-                    self.policy.chat,
-                    setting.task,
-                    part,
-                    instruction=setting.task.prompts.correction,
-                    turns=rl.turns,
-                    samples=rl.samples_per_prompt,
-                    max_new_tokens=setting.max_new_tokens,
-                    temperature=rl.temperature,
-                    seed=seeds.derive(seed, "fresh" if firsts is None else "offline"),
-                    first_attempts=firsts,
-                )
+        firsts = [self._offline_attempt(problem) for problem in begun]
+        return [*self._rollouts(fresh, "fresh"), *self._rollouts(begun, "offline", firsts)]
+
+    def _rollouts(
+        self, problems: Sequence[Problem], kind: str, firsts: Sequence[Attempt] | None = None
+    ) -> list[Trace]:
+        """Traces of the problems that fall to this process, as many at a time as may be."""
+        rl, setting = self.rl, self.setting
+        seed = seeds.derive(setting.seed, "rollout", self.step, kind)
+        places = self.team.share(len(problems), "rl.prompts_per_batch")
+        size = max(1, setting.generation.batch_size // rl.samples_per_prompt)
+        traces: list[Trace] = []
+        for start in range(0, len(places), size):
+            part = places[start : start + size]
+            traces += rollout(
+                self.policy.engine,
+                self.policy.chat,
+                setting.task,
+                [problems[place] for place in part],
+                instruction=setting.task.prompts.correction,
+                turns=rl.turns,
+                samples=rl.samples_per_prompt,
+                max_new_tokens=setting.generation.max_new_tokens,
+                temperature=rl.temperature,
+                seeds=[seeds.derive(seed, place) for place in part],
+                first_attempts=None if firsts is None else [firsts[place] for place in part],
+            )
         return traces
 
     def update(self, traces: Sequence[Trace]) -> dict[str, Any]:
-        """Gradient steps on one batch of traces; returns what to log."""
+        """Gradient steps on one batch of traces; returns what to log of the whole team's."""
         rl = self.rl
         grades = grade_traces(self.setting.task, traces)
-        rewards = np.array([[grade.reward for grade in of_trace] for of_trace in grades])
+        outcomes = self.team.gather(
+            [
+                _outcome(trace, [grade.reward for grade in of_trace])
+                for trace, of_trace in zip(traces, grades, strict=True)
+            ]
+        )
+        rewards = np.array([outcome.rewards for outcome in outcomes])
         credit = returns(shaped_rewards(rewards, rl.alpha, rl.rewarded), rl.gamma)
         prompt_of = np.repeat(
-            np.arange(len(traces) // rl.samples_per_prompt), rl.samples_per_prompt
+            np.arange(len(outcomes) // rl.samples_per_prompt), rl.samples_per_prompt
         )
         advantage = advantages(credit, prompt_of, rl.baseline)
+        own = advantage[self.team.share(len(outcomes), "rl.prompts_per_batch")]
         size = rl.samples_per_prompt * (rl.prompts_per_micro_batch or rl.prompts_per_batch)
+        pad, device = self.policy.chat.pad, self.policy.model.device
         parts = [
-            (collate(traces[at : at + size], self.policy.chat.pad, self.policy.model.device),
-             advantage[at : at + size])
+            Part(collate(traces[at : at + size], pad, device), own[at : at + size])
             for at in range(0, len(traces), size)
-        ]  # fmt: skip
+        ]
         for update in range(rl.updates_per_batch):
             metrics = self._gradient_step(parts, first=update == 0)
-        numbers = {**_batch_numbers(traces, rewards, rl), **metrics, "beta2": self.beta2}
+        numbers = {**_batch_numbers(outcomes, rewards, rl), **metrics, "beta2": self.beta2}
         if rl.adaptive_beta2.rate > 0 and rl.beta2 > 0:
             self.beta2 = balanced_beta2(
                 self.beta2, rl.beta2, float(np.abs(advantage[:, -1]).mean()), metrics["kl_t1"],
@@ -140,38 +192,62 @@ class Trainer:
             )  # fmt: skip
         return numbers
 
-    def _gradient_step(
-        self, parts: Sequence[tuple[TraceBatch, np.ndarray]], *, first: bool
-    ) -> dict[str, float]:
-        """One step on a batch in parts, each with its advantages."""
+    def _gradient_step(self, parts: Sequence[Part], *, first: bool) -> dict[str, float]:
+        """One step on a batch in parts."""
         rl, model = self.rl, self.policy.model
         coefficients = [rl.beta1 + (self.beta2 if turn == 0 else 0.0) for turn in range(rl.turns)]
-        totals = Totals.of([batch.turns for batch, _ in parts], rl.turns)
+        totals = self._totals(parts)
         metrics: Counter[str] = Counter()
         self.optimiser.zero_grad()
-        for batch, advantage in parts:
-            statistics = score(model, self.reference.model, batch, rl.temperature, rl.kl)
-            of_turn = torch.as_tensor(advantage, dtype=statistics.logprobs.dtype)
+        for part in parts:
+            if rl.updates_per_batch > 1 and part.reference_states is None:
+                part.reference_states = self.reference.states(part.batch)
+            statistics = score(
+                model,
+                self.reference,
+                part.batch,
+                rl.temperature,
+                rl.kl,
+                reference_states=part.reference_states,
+                recompute=self.setting.recompute,
+            )
+            of_turn = torch.as_tensor(part.advantages, dtype=statistics.logprobs.dtype)
             loss, numbers = policy_gradient_loss(
                 statistics,
-                batch.turns,
+                part.batch.turns,
                 of_turn.to(model.device),
                 coefficients,
                 # On the first update the policy is the one that sampled: ratio 1 by definition.
-                None if first else batch.logprobs,
+                None if first else part.batch.logprobs,
                 rl.clip_ratio,
                 totals,
             )
             loss.backward()
+            self.optimiser.accumulate()
             metrics.update(numbers)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), rl.max_grad_norm)
-        if not torch.isfinite(norm):
+        self.team.add(self.optimiser.gradients())
+        metrics = self._summed(metrics)
+        norm = self.optimiser.step(rl.max_grad_norm)
+        if not np.isfinite(norm):
             raise FloatingPointError(
                 f"step {self.step + 1}: the gradient is not finite (loss {metrics['loss']}); "
                 "lower rl.learning_rate or rl.max_grad_norm. The last checkpoint is kept."
             )
-        self.optimiser.step()
-        return {**metrics, "grad_norm": norm.item()}
+        return {**metrics, "grad_norm": norm}
+
+    def _totals(self, parts: Sequence[Part]) -> Totals:
+        """The denominators of the whole team's batch."""
+        own = Totals.of([part.batch.turns for part in parts], self.rl.turns)
+        sums = torch.cat([own.tokens, own.tokens.new_tensor([own.traces])])
+        self.team.add([sums])
+        return Totals(int(sums[-1]), sums[:-1])
+
+    def _summed(self, metrics: Counter[str]) -> Counter[str]:
+        """The metrics of all processes' parts together."""
+        values = torch.tensor(list(metrics.values()), dtype=torch.float64)
+        values = values.to(self.team.device)
+        self.team.add([values])
+        return Counter(dict(zip(metrics, values.tolist(), strict=True)))
 
     def _draw(self, problems: Sequence[Problem], name: str, count: int) -> list[Problem]:
         """The step's share of ``problems``: shuffled epochs, a function of the step alone."""
@@ -191,13 +267,21 @@ class Trainer:
         """At a checkpoint: remember the weights if their window's training reward is highest."""
         if self.rl.keep == "best" and np.mean(self.window) > self.best_reward:
             self.best_reward = float(np.mean(self.window))
-            weights = self.policy.model.state_dict()
-            self.best = {name: value.clone() for name, value in weights.items()}
+            weights = self._weights()
+            self.best = {name: value.to("cpu", copy=True) for name, value in weights.items()}
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Those that are trained: with an adapter, its own."""
+        named = self.policy.model.named_parameters()
+        return {name: value.detach() for name, value in named if value.requires_grad}
+
+    def _load(self, weights: Mapping[str, Tensor]) -> None:
+        self.policy.model.load_state_dict(weights, strict=False)
 
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
-            "model": self.policy.model.state_dict(),
+            "model": self._weights(),
             "optimiser": self.optimiser.state_dict(),
             "beta2": self.beta2,
             "best_reward": float(self.best_reward),
@@ -207,7 +291,7 @@ class Trainer:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.step, self.beta2 = state["step"], state["beta2"]
-        self.policy.model.load_state_dict(state["model"])
+        self._load(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.best_reward, self.best = state["best_reward"], state["best"]
         self.window.extend(state["window"])
@@ -219,7 +303,17 @@ def _order(seed: int, name: str, epoch: int, size: int) -> np.ndarray:
     return seeds.generator(seed, name, epoch).permutation(size)
 
 
-def _batch_numbers(traces: Sequence[Trace], rewards: np.ndarray, rl: RL) -> dict[str, Any]:
+def _outcome(trace: Trace, rewards: Sequence[float]) -> Outcome:
+    attempts = trace.attempts
+    return Outcome(
+        tuple(rewards),
+        same=len(attempts) > 1 and attempts[0].text == attempts[1].text,
+        truncated=any(attempt.truncated for attempt in attempts),
+        tokens=sum(len(attempt.tokens) for attempt in attempts if not attempt.given),
+    )
+
+
+def _batch_numbers(outcomes: Sequence[Outcome], rewards: np.ndarray, rl: RL) -> dict[str, Any]:
     """What a batch of traces shows: rewards per turn, copies, truncation."""
     numbers: dict[str, Any] = {}
     for turn in range(rl.turns):
@@ -228,6 +322,7 @@ def _batch_numbers(traces: Sequence[Trace], rewards: np.ndarray, rl: RL) -> dict
     paid = rewards[:, -1:] if rl.rewarded == "last" else rewards
     numbers["reward"] = float(paid.sum(1).mean())
     if rl.turns > 1:
-        numbers["same"] = float(np.mean([t.attempts[0].text == t.attempts[1].text for t in traces]))
-    numbers["truncated"] = float(np.mean([any(a.truncated for a in t.attempts) for t in traces]))
+        numbers["same"] = float(np.mean([outcome.same for outcome in outcomes]))
+    numbers["truncated"] = float(np.mean([outcome.truncated for outcome in outcomes]))
+    numbers["tokens"] = sum(outcome.tokens for outcome in outcomes)
     return numbers

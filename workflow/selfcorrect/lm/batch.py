@@ -2,16 +2,22 @@
 
 A problem's traces share its prompt, so the prompt is read once and its keys and values serve all
 of them (gradients flow back through them). What follows the prompt is the *continuation*:
-attempt 1, bridge, attempt 2, ... Prompts are padded on the left, continuations on the right.
+attempt 1, bridge, attempt 2, ... Prompts are padded on the left, continuations on the right. Where
+activations are to be recomputed on the way back, which a cache does not allow, every conversation
+is read whole.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from selfcorrect.lm.head import states_of
 from selfcorrect.records import Trace
@@ -28,6 +34,12 @@ class TraceBatch:
     mask: Tensor  # [B, T], 1 at tokens
     turns: Tensor  # [B, T], i at the sampled tokens of attempt i, 0 elsewhere
     logprobs: Tensor  # [B, T], as recorded when sampled, 0 elsewhere
+
+    def to(self, device: torch.device) -> "TraceBatch":
+        """The same on a device."""
+        return TraceBatch(
+            **{each.name: getattr(self, each.name).to(device) for each in fields(self)}
+        )
 
 
 def collate(traces: Sequence[Trace], pad: int, device: torch.device | str = "cpu") -> TraceBatch:
@@ -98,3 +110,34 @@ def continuation_states(model: Any, batch: TraceBatch) -> Tensor:
         use_cache=True,
     )  # [B, T − 1, H]
     return torch.cat([first, rest], 1)
+
+
+def recomputed_states(model: Any, batch: TraceBatch) -> Tensor:
+    """``continuation_states``, but layers keep only what they read and compute anew for gradients.
+
+    The model stays in evaluation mode, so no dropout comes in.
+    """
+    width = batch.prompts.shape[1]
+    tokens = torch.cat([batch.prompts[batch.prompt_of], batch.tokens[:, :-1]], 1)
+    mask = torch.cat([batch.prompt_mask[batch.prompt_of], batch.mask[:, :-1]], 1)
+    with _recomputing(model):
+        states = states_of(
+            model,
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+            use_cache=False,
+        )
+    return states[:, width - 1 :]
+
+
+@contextmanager
+def _recomputing(model: Any) -> Iterator[None]:
+    layers = [each for each in model.modules() if isinstance(each, GradientCheckpointingLayer)]
+    for layer in layers:
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward

@@ -5,11 +5,10 @@ again, it goes on from the last checkpoint and ends in the same bits as if it ha
 """
 
 import hashlib
-import io
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -25,8 +24,10 @@ class Workspace:
     left aside and overwritten.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, identity: dict[str, Any], writes: bool = True) -> None:
+        """``writes``: whether this process is the one of the job's that writes."""
         self.folder = folder
+        self.writes = writes
         self.checkpoint = folder / "checkpoint.pt"
         self.log = folder / "training.jsonl"
         text = json.dumps(identity, sort_keys=True)
@@ -41,24 +42,23 @@ class Workspace:
             FileProblem: the checkpoint is damaged.
         """
         if not self.checkpoint.is_file():
-            self.log.unlink(missing_ok=True)
+            self._forget()
             return None
-        raw = self.checkpoint.read_bytes()
-        payload, digest = raw[:-_DIGEST_BYTES], raw[-_DIGEST_BYTES:]
-        if hashlib.sha256(payload).digest() != digest:
-            raise files.damaged(self.checkpoint, "its checksum does not match")
-        state: dict[str, Any] = torch.load(io.BytesIO(payload), weights_only=True)
+        size = max(0, self.checkpoint.stat().st_size - _DIGEST_BYTES)
+        with self.checkpoint.open("rb") as stream:
+            if _digest(stream, size) != stream.read():
+                raise files.damaged(self.checkpoint, "its checksum does not match")
+        state: dict[str, Any] = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
         if state["identity"] != self.identity:
-            self.checkpoint.unlink()
-            self.log.unlink(missing_ok=True)
+            self._forget()
             return None
-        self._cut_log(state["log_bytes"])
+        if self.writes:
+            self._cut_log(state["log_bytes"])
         torch.set_rng_state(state["rng"])
         return state
 
     def save(self, state: dict[str, Any]) -> None:
         """Write a checkpoint; ``state`` holds tensors, numbers, texts and containers of them."""
-        buffer = io.BytesIO()
         log_bytes = self.log.stat().st_size if self.log.is_file() else 0
         whole = {
             **state,
@@ -66,15 +66,22 @@ class Workspace:
             "log_bytes": log_bytes,
             "rng": torch.get_rng_state(),
         }
-        torch.save(whole, buffer)
-        with files.replacing(self.checkpoint) as temporary:
-            digest = hashlib.sha256(buffer.getbuffer()).digest()
-            temporary.write_bytes(buffer.getbuffer().tobytes() + digest)
+        with files.replacing(self.checkpoint) as temporary, temporary.open("w+b") as stream:
+            _write(whole, stream)
+            size = stream.tell()
+            stream.seek(0)
+            stream.write(_digest(stream, size))  # readers of torch's format do not mind
 
     def record(self, numbers: dict[str, Any]) -> None:
         """Append one JSON line to the log."""
         with files.explaining(self.log), self.log.open("a") as stream:
             stream.write(json.dumps(numbers) + "\n")
+
+    def _forget(self) -> None:
+        """Leave nothing of another run's."""
+        if self.writes:
+            self.checkpoint.unlink(missing_ok=True)
+            self.log.unlink(missing_ok=True)
 
     def _cut_log(self, size: int) -> None:
         """Forget what was logged after the checkpoint."""
@@ -90,3 +97,21 @@ class Workspace:
     def clear(self) -> None:
         """Delete the work folder: the job is done."""
         files.remove(self.folder)
+
+
+def _write(state: dict[str, Any], stream: IO[bytes]) -> None:
+    try:
+        torch.save(state, stream)
+    except RuntimeError as error:  # of a full disk torch says something else
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise
+
+
+def _digest(stream: IO[bytes], size: int) -> bytes:
+    """The SHA-256 of a stream's first bytes, a piece at a time."""
+    found = hashlib.sha256()
+    while size and (piece := stream.read(min(size, 1 << 20))):
+        found.update(piece)
+        size -= len(piece)
+    return found.digest()

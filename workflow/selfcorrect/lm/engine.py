@@ -26,11 +26,13 @@ class Completion:
 class Session(Protocol):
     """A batch of conversations in progress; rows keep their order."""
 
-    def sample(self, max_new_tokens: int, temperature: float, seed: int) -> list[Completion]:
+    def sample(
+        self, max_new_tokens: int, temperature: float, seeds: Sequence[int]
+    ) -> list[Completion]:
         """Let every row write one attempt. Temperature 0 is greedy.
 
-        The same seed gives the same attempts; a row's randomness is its own, so it does not
-        depend on when other rows finish.
+        A row's randomness comes from its own seed, so its attempt does not depend on which rows
+        are beside it.
         """
         ...
 

@@ -18,9 +18,9 @@ def states_of(model: Any, **inputs: Any) -> Tensor:
     return states
 
 
-def logits_of(model: Any, states: Tensor) -> Tensor:
-    """The logits [..., V] of hidden states [..., H]."""
-    logits: Tensor = model.get_output_embeddings()(states)
+def logits_of(model: Any, states: Tensor, head: Any | None = None) -> Tensor:
+    """The logits [..., V] of hidden states [..., H]; ``head``: a copy of the model's elsewhere."""
+    logits: Tensor = (head or model.get_output_embeddings())(states)
     cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
     return logits if cap is None else torch.tanh(logits / cap) * cap
 

@@ -1,7 +1,8 @@
-"""Models: made tiny from scratch, loaded from a folder or the Hub, saved whole.
+"""Models: made tiny from scratch, loaded from a folder or the Hub, saved whole or as an adapter.
 
 Every model the workflow makes is an ordinary checkpoint: ``AutoModelForCausalLM`` and
-``AutoTokenizer`` load it, offline. The tiny model takes the same path as any other.
+``AutoTokenizer`` load it, offline; one trained with LoRA is an ordinary PEFT folder that names its
+base. The tiny model takes the same path as any other.
 """
 
 import ctypes
@@ -21,7 +22,11 @@ from selfcorrect import files, provenance
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.head import check_head
 from selfcorrect.lm.torch_engine import TorchEngine
-from selfcorrect.spec import TinyModel
+from selfcorrect.spec import Loading, LoRA, TinyModel
+from selfcorrect.validation import ConfigError
+
+PLAIN = Loading(revision=None, dtype="float32", attention="sdpa")
+ADAPTER = "adapter_config.json"  # what tells an adapter's folder
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,21 @@ class LanguageModel:
         return TorchEngine(self.model, self.chat.eos, self.chat.pad)
 
 
-def prepare_process(threads: int = 1) -> None:
-    """Set torch up for one job among several: its threads, reproducible kernels, the allocator."""
+def prepare_process(threads: int = 1, device: str = "cpu") -> None:
+    """Set torch up for one job among several: its threads, reproducible kernels, the allocator.
+
+    On a GPU kernels are not reproducible to the last bit: some that are needed have no such form.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "compute.device: cuda, but torch finds no GPU here: set it to cpu, or install a build "
+            "of torch for this machine's GPU (https://pytorch.org/get-started)"
+        )
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(device == "cpu")
     # Deterministic mode also fills every new buffer, for programs that read what they never wrote.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_flush_denormal(True)
@@ -81,12 +97,13 @@ def tiny_model(spec: TinyModel, tokenizer: Any, seed: int) -> Any:
     )
 
 
-def load(path: str | Path) -> LanguageModel:
-    """Load a checkpoint in float32, in evaluation mode.
+def load(path: str | Path, loading: Loading = PLAIN, device: str = "cpu") -> LanguageModel:
+    """Load a checkpoint, or a base with the adapter that a folder holds, in evaluation mode.
 
     Raises:
-        FileProblem: the folder is missing, one of its files is damaged, or its class makes logits
-            in a way that is not known here; the message names it.
+        FileProblem: the folder is missing, one of its files is damaged, its weights are not those
+            of its architecture, or its class makes logits in a way that is not known here; the
+            message names it.
         ChatTemplateError: its tokenizer cannot carry a conversation.
     """
     folder = Path(path)
@@ -94,17 +111,80 @@ def load(path: str | Path) -> LanguageModel:
         provenance.check(folder)
     elif folder.is_absolute() or str(path).startswith((".", "results")):
         raise files.FileProblem(f"{path}: no such model folder")
+    adapter = folder / ADAPTER
+    whole = files.read_json(adapter)["base_model_name_or_path"] if adapter.is_file() else str(path)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path))
-        model = AutoModelForCausalLM.from_pretrained(str(path), dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=loading.revision)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            whole,
+            revision=loading.revision,
+            dtype=getattr(torch, loading.dtype),
+            attn_implementation=loading.attention,
+            output_loading_info=True,
+        )
+        if adapter.is_file():
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
     except Exception as error:  # whatever a reader of weights, JSON or the Hub may raise
-        why = " ".join(str(error).split())  # in one line
+        raise files.FileProblem(_explained(str(path), error)) from error
+    if absent := [*report["missing_keys"], *report["mismatched_keys"]]:
         raise files.FileProblem(
-            f"{path}: cannot be loaded as a model ({type(error).__name__}: {why}). "
-            "Check `model.path` in the config; it is a local folder or a Hugging Face name."
-        ) from error
-    check_head(model.eval(), str(path))
+            f"{whole}: its weights are not those of a {type(model).__name__}, which its "
+            f"config.json promises ({len(absent)} are absent or of another shape, {absent[0]} "
+            "among them). Check `model.path` in the config."
+        )
+    check_head(model.eval().to(device), str(path))
     return LanguageModel(model, Chat(tokenizer))
+
+
+def adapted(lm: LanguageModel, lora: LoRA, seed: int) -> LanguageModel:
+    """``lm`` with an adapter to train: the one that it has, or else a new one, drawn from ``seed``.
+
+    Raises:
+        ConfigError: it has no layers of the names that are asked for.
+    """
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    if isinstance(lm.model, PeftModel):
+        return lm
+    settings = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        target_modules=lora.modules if isinstance(lora.modules, str) else list(lora.modules),
+        task_type="CAUSAL_LM",
+    )
+    torch.manual_seed(seed)
+    try:
+        model = get_peft_model(lm.model, settings)
+    except ValueError as error:
+        raise ConfigError(f"model.lora.modules: {error}") from error
+    return LanguageModel(model.eval(), lm.chat)
+
+
+def _explained(path: str, error: Exception) -> str:
+    """Why a model cannot be loaded, and what to do, in one line."""
+    said = " ".join(str(error).split())
+    if "gated repo" in said or "awaiting a review" in said:
+        advice = (
+            "Its owners ask for consent: give it on the model's page on the Hub, then log in "
+            "(`hf auth login`), or set `model.path` to another model or a local copy."
+        )
+    elif "onnect to" in said or "offline mode" in said or "MaxRetry" in said:
+        advice = (
+            "The Hub cannot be reached and no copy is in the cache: set `model.path` to a local "
+            "folder, or fetch the model on a machine with a network (`hf download`)."
+        )
+    elif "FlashAttention" in said or "flash_attn" in said:
+        advice = "Set `model.attention` to sdpa, or install flash-attn for this machine's GPU."
+    elif "Unrecognized configuration class" in said:
+        said, advice = (
+            said.split(" Model type should be")[0],
+            "It is no causal language model; set `model.path` to one.",
+        )
+    else:
+        advice = "Check `model.path` in the config; it is a local folder or a Hugging Face name."
+    return f"{path}: cannot be loaded as a model ({type(error).__name__}: {said}). {advice}"
 
 
 def save(lm: LanguageModel, folder: Path, record: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from selfcorrect.lm.engine import Completion
 from selfcorrect.lm.slab import slab_cache
+from selfcorrect.seeds import uniforms
 from selfcorrect.validation import ConfigError
 
 # Copying the cache to drop rows costs about as much as a few tokens: worth it once this share of
@@ -66,12 +67,13 @@ class TorchSession:
         self._pending = [[] for _ in blocks]
 
     @torch.inference_mode()
-    def sample(self, max_new_tokens: int, temperature: float, seed: int) -> list[Completion]:
+    def sample(
+        self, max_new_tokens: int, temperature: float, seeds: Sequence[int]
+    ) -> list[Completion]:
         """Let every row write one attempt."""
         rows = len(self._pending)
-        generator = torch.Generator().manual_seed(seed)
-        # One uniform number per row and token, drawn at once: a row's randomness is its own.
-        uniform = torch.rand((rows, max_new_tokens), generator=generator).to(self._device)
+        drawn = uniforms(seeds, max_new_tokens)  # one number per row and token
+        uniform = torch.from_numpy(drawn).float().to(self._device)
         tokens = torch.full((rows, max_new_tokens), self._engine.pad, device=self._device)
         logprobs = torch.zeros((rows, max_new_tokens), device=self._device)
         length = torch.full((rows,), max_new_tokens, device=self._device)

@@ -18,8 +18,11 @@ from selfcorrect.spec.programs import HumanEvalProblems, MBPPProblems
 from selfcorrect.spec.training import (
     RL,
     SFT,
+    Adaptation,
     Evaluation,
     Generation,
+    Loading,
+    LoRA,
     Model,
     Pretraining,
     Sampling,
@@ -30,6 +33,7 @@ from selfcorrect.validation import KeyFaultError, Strict
 __all__ = [
     "RL",
     "SFT",
+    "Adaptation",
     "CarryCorpus",
     "CarryProblems",
     "Config",
@@ -39,6 +43,8 @@ __all__ = [
     "GSM8KProblems",
     "Generation",
     "HumanEvalProblems",
+    "LoRA",
+    "Loading",
     "MBPPProblems",
     "MathProblems",
     "Method",
@@ -132,6 +138,17 @@ class Run(Strict):
 class Compute(Strict):
     """How the work is spread; results depend on the thread counts in their last bits."""
 
+    device: Literal["cpu", "cuda"] = Field(
+        description="where models are; with cuda each job that uses a model asks Snakemake for "
+        "the resource `gpu`"
+    )
+    processes: Count = Field(
+        description="processes of an RL job, each with a share of every batch and a GPU of its own"
+    )
+    memory_mb: Count = Field(
+        description="main memory of a job that uses a model: what is asked of a cluster, and "
+        "how many jobs run at a time where Snakemake is given `--resources mem_mb=...`"
+    )
     pretraining_threads: Count = Field(description="threads of the pretraining job")
     tensorboard: bool = Field(description="also write training curves for TensorBoard")
     sandbox_workers: Count = Field(

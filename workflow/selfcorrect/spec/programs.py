@@ -6,6 +6,7 @@ from pydantic import Field
 
 from selfcorrect.spec.kinds import Sha256
 from selfcorrect.spec.sandbox import SandboxLimits
+from selfcorrect.spec.source import Source
 from selfcorrect.validation import Strict
 
 # Task ids. The ids 1-10 are the authors' pool of few-shot examples, and in no split.
@@ -20,14 +21,12 @@ class MBPPProblems(Strict):
     """Mostly Basic Python Problems (Austin et al. 2021): what the paper trains programs on."""
 
     kind: Literal["mbpp"] = Field(description="which task of `selfcorrect.tasks` this is")
-    path: str = Field(
-        min_length=1,
-        description="the authors' file: mbpp.jsonl, or sanitized-mbpp.json if `sanitized`",
+    rows: Source = Field(
+        description="all problems: the authors' mbpp.jsonl, or sanitized-mbpp.json if `sanitized`"
     )
     sanitized: bool = Field(
         description="the 427 problems that the authors checked by hand, not all 974"
     )
-    sha256: Sha256 | None = Field(description="checksum the file must have; null: any")
     sandbox: SandboxLimits = Field(description="bounds of one execution")
 
     @property

@@ -36,14 +36,62 @@ class Pretraining(Strict):
     checkpoint_every: Count = Field(description="steps between checkpoints to resume from")
 
 
-class Model(Strict):
+class Loading(Strict):
+    """How a checkpoint becomes a model in memory."""
+
+    revision: str | None = Field(
+        description="commit or tag of `path` on the Hub; null: the newest, which is recorded"
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        description="precision of the weights and of the arithmetic; what is trained is kept in "
+        "float32 beside it, since small updates vanish in bfloat16"
+    )
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
+        description="implementation of attention; flash_attention_2 needs its package and a GPU"
+    )
+
+
+class LoRA(Strict):
+    """Low-rank adapters (PEFT) in place of all weights; no dropout: what is sampled is trained."""
+
+    rank: Count = Field(description="rank of the update of a weight matrix")
+    alpha: float = Field(gt=0, description="its scale, times 1/rank")
+    modules: Literal["all-linear"] | tuple[str, ...] = Field(
+        description="names of the layers that have one, or all linear ones but the head"
+    )
+
+
+class Adaptation(Loading):
+    """The same for a model that is trained, and what saves memory there."""
+
+    lora: LoRA | None = Field(
+        description="train adapters; the reference is then the same model with them off. "
+        "null: train all weights"
+    )
+    gradient_checkpointing: bool = Field(
+        description="compute activations anew on the way back: less memory, a third more time"
+    )
+    reference: Literal["beside", "cpu"] = Field(
+        description="where the fixed reference of RL is kept: on the policy's device, or in the "
+        "main memory, and computed there; of no account with `lora`"
+    )
+
+
+class Model(Adaptation):
     """The base model: an existing checkpoint, or a tiny one pretrained by the workflow."""
 
     path: str | None = Field(
         description="Hugging Face name or local folder of the base model; null: pretrain `tiny`"
     )
-    tiny: TinyModel = Field(description="the model that is pretrained where `path` is null")
-    pretraining: Pretraining = Field(description="how the tiny model is pretrained")
+    tiny: TinyModel | None = Field(description="the model that is pretrained where `path` is null")
+    pretraining: Pretraining | None = Field(description="how that one is pretrained")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for key in ("tiny", "pretraining"):
+            if self.path is None and getattr(self, key) is None:
+                raise KeyFaultError(key, "needed to pretrain a base model; or give `path`")
+        return self
 
 
 class Generation(Strict):

@@ -50,6 +50,11 @@ def workplace_arguments(made: argparse.ArgumentParser) -> None:
     path_argument(made, "executions", "file of results that jobs share", required=False)
 
 
+def device_argument(made: argparse.ArgumentParser) -> None:
+    """Add what a step that uses a model is told of the machine."""
+    made.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where models are")
+
+
 def workplace(arguments: argparse.Namespace) -> "Workplace":
     """The same, as tasks take it."""
     from selfcorrect.grading.programs import Workplace

@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--start", required=True, help="model that training starts from")
     cli.path_argument(parser, "selection", "traces to learn from")
     cli.path_argument(parser, "model", "folder of the model to write")
+    cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
     from selfcorrect import files, provenance, seeds
@@ -22,18 +23,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     job = cli.job(FinetuneJob, arguments.spec)
     watch = provenance.Stopwatch()
 
-    from selfcorrect.learning.sft import finetune
+    from selfcorrect.learning.sft import finetune, trainable
     from selfcorrect.lm import models
     from selfcorrect.tasks import make_task
     from selfcorrect.tracefile import read_traces
 
-    models.prepare_process()
+    models.prepare_process(device=arguments.device)
     problems = {problem.id: problem for problem in make_task(job.data).problems("train")}
     traces = read_traces(arguments.selection, problems)
-    lm = models.load(arguments.start)
+    seed = seeds.derive(job.seed, job.task, job.node)
+    lm = trainable(arguments.start, job.loading, arguments.device, seed)
     work = arguments.model.with_name("work")
     with files.locked(work):
-        finetune(lm, traces, job.sft, seeds.derive(job.seed, job.task, job.node), work)
+        finetune(lm, traces, job.sft, job.loading, seed, work)
         record = provenance.describe(job, watch, start=arguments.start, traces=len(traces))
         models.save(lm, arguments.model, record)
     files.remove(work)

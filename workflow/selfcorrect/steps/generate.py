@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser, "given", "wrong attempts to repair (JSON lines), not the task's own", required=False
     )
     cli.path_argument(parser, "attempts", "trace file to write (Parquet)")
+    cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
     from functools import partial
@@ -36,24 +37,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect.tasks import make_task
     from selfcorrect.tasks.given import read_given
 
-    models.prepare_process()
-    task, lm = make_task(job.data), models.load(arguments.model)
+    models.prepare_process(device=arguments.device)
+    task, lm = make_task(job.data), models.load(arguments.model, job.loading, arguments.device)
 
-    def attempts(problems: Sequence[Problem], part: int, **how: Any) -> list[Trace]:
+    def attempts(problems: Sequence[Problem], **how: Any) -> list[Trace]:
         settings: dict[str, Any] = {
             "instruction": task.prompts.instruction(job.instruction),
             "turns": job.turns,
             "samples": 1,
             "max_new_tokens": job.generation.max_new_tokens,
             "temperature": 0.0,
-            "seed": seeds.derive(job.seed, job.task, job.node, "evaluate", part),
+            "seeds": [
+                seeds.derive(job.seed, job.task, job.node, "evaluate", problem.id)
+                for problem in problems
+            ],
             "window": job.window,
         }
         return rollout(lm.engine, lm.chat, task, problems, **(settings | how))
 
-    def repairs(problems: Sequence[Problem], part: int) -> list[Trace]:
+    def repairs(problems: Sequence[Problem]) -> list[Trace]:
         firsts = [lm.chat.attempt(given[problem.id]) for problem in problems]
-        return attempts(problems, part, turns=2, first_attempts=firsts)
+        return attempts(problems, turns=2, first_attempts=firsts)
 
     split = task.problems(job.split)
     problems = split[: job.problems]

@@ -20,8 +20,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser, "offline", "the base model's traces, for offline first attempts", required=False
     )
     cli.workplace_arguments(parser)
+    cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
+    from contextlib import nullcontext
     from pathlib import Path
 
     from selfcorrect import files, provenance, seeds
@@ -33,15 +35,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect.learning.trainer import Setting, Trainer
     from selfcorrect.lm import models
     from selfcorrect.lm.checkpoint import Workspace
+    from selfcorrect.lm.team import Team
     from selfcorrect.tasks import make_task
     from selfcorrect.tracefile import read_traces
 
-    models.prepare_process()
+    models.prepare_process(device=arguments.device)
+    team = Team(arguments.device)
     inputs = [Path(arguments.start), Path(arguments.reference)]
     inputs += [arguments.offline] if arguments.offline else []
     identity = cli.identity("reinforce", job, *inputs)
-    work = Workspace(arguments.model.with_name("work"), identity)
-    with files.locked(work.folder):
+    work = Workspace(arguments.model.with_name("work"), identity, writes=team.main)
+    with files.locked(work.folder) if team.main else nullcontext():
         task = make_task(job.data, cli.workplace(arguments))
         problems = task.problems("train")
         offline: dict[str, list] = {}
@@ -51,17 +55,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         setting = Setting(
             task=task,
             problems=problems,
-            max_new_tokens=job.max_new_tokens,
+            generation=job.generation,
             seed=seeds.derive(job.seed, job.task, job.node),
             offline=offline,
+            recompute=job.loading.gradient_checkpointing,
         )
-        policy, reference = models.load(arguments.start), models.load(arguments.reference)
-        trainer = Trainer(policy, reference, job.rl, setting)
-        kept = trainer.train(work)
-        record = provenance.describe(job, watch, start=arguments.start, grader=task.grader)
-        models.save(kept, arguments.model, record)
-        work.publish_log(arguments.log)
-    work.clear()
+        policy = models.load(arguments.start, job.loading, team.device)
+        if job.loading.lora is not None:
+            policy, reference = models.adapted(policy, job.loading.lora, setting.seed), None
+        else:
+            place = "cpu" if job.loading.reference == "cpu" else team.device
+            reference = models.load(arguments.reference, job.loading, place)
+        kept = Trainer(policy, reference, job.rl, setting, team).train(work)
+        if team.main:
+            record = provenance.describe(job, watch, start=arguments.start, grader=task.grader,
+                                         processes=team.size)  # fmt: skip
+            models.save(kept, arguments.model, record)
+            work.publish_log(arguments.log)
+    team.leave()
+    if team.main:
+        work.clear()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--model", required=True, help="model to sample from")
     cli.path_argument(parser, "traces", "trace file to write (Parquet)")
+    cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
     from pathlib import Path
@@ -29,10 +30,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect.rollout import rollout
     from selfcorrect.tasks import make_task
 
-    models.prepare_process()
-    task, lm = make_task(job.data), models.load(arguments.model)
+    models.prepare_process(device=arguments.device)
+    task, lm = make_task(job.data), models.load(arguments.model, job.loading, arguments.device)
 
-    def sample(problems: Sequence[Problem], part: int) -> list[Trace]:
+    def sample(problems: Sequence[Problem]) -> list[Trace]:
         return rollout(
             lm.engine,
             lm.chat,
@@ -43,7 +44,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             samples=job.sampling.samples_per_problem,
             max_new_tokens=job.generation.max_new_tokens,
             temperature=job.sampling.temperature,
-            seed=seeds.derive(job.seed, job.task, job.node, "sample", part),
+            seeds=[
+                seeds.derive(job.seed, job.task, job.node, "sample", problem.id)
+                for problem in problems
+            ],
         )
 
     collect(

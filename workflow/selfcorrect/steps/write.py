@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="the writer")
     cli.path_argument(parser, "given", "file to write: wrong attempts (JSON lines)")
     cli.workplace_arguments(parser)
+    cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
     from selfcorrect import provenance
@@ -29,25 +30,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect.tasks import grade_traces, make_task
     from selfcorrect.tasks.given import write_given
 
-    models.prepare_process()
+    models.prepare_process(device=arguments.device)
     task = make_task(job.data, cli.workplace(arguments))
-    writer = models.load(arguments.model)
+    writer = models.load(arguments.model, job.loading, arguments.device)
     problems = task.problems(job.split)
     starts = range(0, len(problems), job.generation.batch_size)
     progress = Progress("write", len(starts))
     given: list[tuple[Problem, str]] = []
     for start in starts:
+        part = problems[start : start + job.generation.batch_size]
         traces = rollout(
             writer.engine,
             writer.chat,
             task,
-            problems[start : start + job.generation.batch_size],
+            part,
             instruction=task.prompts.correction,
             turns=1,
             samples=1,
             max_new_tokens=job.generation.max_new_tokens,
             temperature=0.0,
-            seed=0,  # greedy: nothing is drawn
+            seeds=[0] * len(part),  # greedy: nothing is drawn
         )
         for trace, (grade,) in zip(traces, grade_traces(task, traces), strict=True):
             if grade.verdict not in (Verdict.RIGHT, Verdict.UNPARSED, Verdict.TRUNCATED):

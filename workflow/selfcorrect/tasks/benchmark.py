@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from selfcorrect import files
 from selfcorrect.files import FileProblem
-from selfcorrect.spec.mathematics import Source
+from selfcorrect.spec.source import Source
 
 REMEDY = "Fetch the file anew, or correct `path` in the config."
 HUB_REMEDY = (
@@ -62,7 +62,7 @@ def read_source(source: Source, kind: type[AnyRecord], count: int) -> list[AnyRe
 
 def fault(place: Path | Source, what: str) -> FileProblem:
     """The error for a benchmark's file or dataset that cannot be used."""
-    remedy = HUB_REMEDY if isinstance(place, Source) and place.hub else REMEDY
+    remedy = HUB_REMEDY if isinstance(place, Source) and place.path is None else REMEDY
     return FileProblem(f"{place}: {what}. {remedy}")
 
 

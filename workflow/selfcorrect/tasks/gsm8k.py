@@ -1,7 +1,8 @@
 """GSM8K (Cobbe et al. 2021): word problems for grade-school pupils, whose answers are numbers."""
 
 from selfcorrect.records import Problem
-from selfcorrect.spec.mathematics import GSM8K_TEST, GSM8K_TRAIN, GSM8KProblems, Source
+from selfcorrect.spec.mathematics import GSM8K_TEST, GSM8K_TRAIN, GSM8KProblems
+from selfcorrect.spec.source import Source
 from selfcorrect.tasks.benchmark import Record, fault
 from selfcorrect.tasks.solving import SolvingTask, held_out, read_problems
 from selfcorrect.tasks.task import Split

@@ -9,7 +9,8 @@ from pydantic import AliasChoices, Field
 
 from selfcorrect.grading.mathematics.final_answer import last_box
 from selfcorrect.records import Problem
-from selfcorrect.spec.mathematics import MATH_500, MATH_TEST, MATH_TRAIN, MathProblems, Source
+from selfcorrect.spec.mathematics import MATH_500, MATH_TEST, MATH_TRAIN, MathProblems
+from selfcorrect.spec.source import Source
 from selfcorrect.tasks.benchmark import Record, fault
 from selfcorrect.tasks.solving import SolvingTask, held_out, read_problems
 from selfcorrect.tasks.task import Split

@@ -12,7 +12,6 @@ import ast
 import warnings
 from collections.abc import Iterator, Sequence, Set
 from functools import cached_property
-from pathlib import Path
 
 from pydantic import AliasChoices, Field
 
@@ -26,7 +25,8 @@ from selfcorrect.spec.programs import (
     MBPP_SPLITS,
     MBPPProblems,
 )
-from selfcorrect.tasks.benchmark import Record, fault, read_records
+from selfcorrect.spec.source import Source
+from selfcorrect.tasks.benchmark import Record, fault, read_source
 from selfcorrect.tasks.programming import ProgramTask
 from selfcorrect.tasks.task import Split
 
@@ -61,10 +61,9 @@ class MBPP(ProgramTask):
 
     @cached_property
     def _problems(self) -> dict[int, Problem]:
-        path = Path(self.data.path)
         count = MBPP_SANITIZED_PROBLEMS if self.data.sanitized else MBPP_PROBLEMS
-        records = read_records(path, MBPPRecord, count, self.data.sha256)
-        return {record.task_id: as_problem(record, path) for record in records}
+        records = read_source(self.data.rows, MBPPRecord, count)
+        return {record.task_id: as_problem(record, self.data.rows) for record in records}
 
 
 def program(problem: Problem, text: str) -> str | None:
@@ -73,8 +72,8 @@ def program(problem: Problem, text: str) -> str | None:
     return extract(text, problem.tests.entry_point)
 
 
-def as_problem(record: MBPPRecord, path: Path) -> Problem:
-    """A problem with its tests; ``path`` is the file to blame.
+def as_problem(record: MBPPRecord, source: Source) -> Problem:
+    """A problem with its tests; ``source`` is what to blame.
 
     Raises:
         FileProblem: the program or the tests are not Python, or have nothing to do with each other.
@@ -83,11 +82,11 @@ def as_problem(record: MBPPRecord, path: Path) -> Problem:
     shown = "\n".join(unix(test).strip() for test in record.test_list)
     asserts = f"{unix(record.test_setup_code)}\n{shown}".lstrip()
     where = f"task_id {record.task_id}"
-    gold = _parsed(code, path, f"{where}: `code`")
-    calls = _parsed(asserts, path, f"{where}: `test_list`")
+    gold = _parsed(code, source, f"{where}: `code`")
+    calls = _parsed(asserts, source, f"{where}: `test_list`")
     entry_point = called(calls, gold)
     if entry_point is None:
-        raise fault(path, f"{where}: `test_list` calls no function that `code` defines")
+        raise fault(source, f"{where}: `test_list` calls no function that `code` defines")
     used = {node.id for node in ast.walk(calls) if isinstance(node, ast.Name)}
     tests = ProgramTests(
         entry_point,
@@ -104,13 +103,13 @@ def unix(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _parsed(source: str, path: Path, what: str) -> ast.Module:
+def _parsed(text: str, source: Source, what: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gold programs have escapes like "\w"
-            return ast.parse(source)
+            return ast.parse(text)
     except (SyntaxError, ValueError) as error:
-        raise fault(path, f"{what} is not Python ({error})") from error
+        raise fault(source, f"{what} is not Python ({error})") from error
 
 
 def definitions(gold: ast.Module) -> list[str]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from selfcorrect import prompts, seeds
 from selfcorrect.grading.mathematics.judge import MathGrader
 from selfcorrect.records import Problem
-from selfcorrect.spec.mathematics import Source
+from selfcorrect.spec.source import Source
 from selfcorrect.tasks.benchmark import AnyRecord, read_source
 from selfcorrect.tasks.graded import GradedTask
 from selfcorrect.tasks.task import Split

@@ -1,0 +1,69 @@
+"""Adam with the gradient's norm clipped; weights of low precision have float32 copies.
+
+A step of 1e-6 is lost in a bfloat16 weight, which holds eight bits. So the model that is read is
+in bfloat16, Adam moves a float32 copy of each weight, and the weight is that copy, rounded.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Optimiser:
+    """Adam at a constant learning rate on the parameters that require a gradient."""
+
+    def __init__(self, parameters: Iterable[Tensor], learning_rate: float) -> None:
+        self._weights = [weight for weight in parameters if weight.requires_grad]
+        # A float32 weight is its own copy.
+        self.copies = [
+            weight if weight.dtype in (torch.float32, torch.float64) else weight.detach().float()
+            for weight in self._weights
+        ]
+        self._adam = torch.optim.Adam(self.copies, lr=learning_rate, fused=True)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for copy in self.copies:
+            copy.grad = None
+
+    def accumulate(self) -> None:
+        """Add what ``backward`` left at the weights: a sum of parts must not be rounded either."""
+        for weight, copy in self._rounded():
+            if weight.grad is not None:
+                gradient = weight.grad.float()
+                copy.grad = gradient if copy.grad is None else copy.grad.add_(gradient)
+                weight.grad = None
+
+    def gradients(self) -> list[Tensor]:
+        """Those of all weights, in one order on every process; zeros where there are none."""
+        for copy in self.copies:
+            if copy.grad is None:
+                copy.grad = torch.zeros_like(copy)
+        return [copy.grad for copy in self.copies if copy.grad is not None]
+
+    def step(self, max_norm: float) -> float:
+        """Clip and move; returns the gradient's norm. Where that is not finite nothing moves."""
+        norm = torch.nn.utils.clip_grad_norm_(self.copies, max_norm)
+        if torch.isfinite(norm):
+            self._adam.step()
+            with torch.no_grad():
+                for weight, copy in self._rounded():
+                    weight.copy_(copy)
+        return float(norm)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What ``load_state_dict`` needs beside the weights."""
+        copies = [copy for _, copy in self._rounded()]
+        return {"adam": self._adam.state_dict(), "copies": copies}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a ``state_dict``."""
+        self._adam.load_state_dict(state["adam"])
+        for (_, copy), saved in zip(self._rounded(), state["copies"], strict=True):
+            copy.data.copy_(saved)
+
+    def _rounded(self) -> Iterable[tuple[Tensor, Tensor]]:
+        pairs = zip(self._weights, self.copies, strict=True)
+        return [(weight, copy) for weight, copy in pairs if weight is not copy]
