@@ -15,10 +15,10 @@ import torch
 from selfcorrect import seeds
 from selfcorrect.learning.trainer import Setting, Trainer
 from selfcorrect.lm.checkpoint import Workspace
-from selfcorrect.lm.models import LanguageModel
+from selfcorrect.lm.models import LanguageModel, adapted
 from selfcorrect.records import Trace
 from selfcorrect.rollout import rollout
-from selfcorrect.spec.training import RL, AdaptiveBeta2, Generation
+from selfcorrect.spec.training import RL, AdaptiveBeta2, Generation, LoRA
 from tiny import Toy, grade, language_model, plain_logits, rl, same_weights, weights
 
 TASK = Toy()
@@ -63,6 +63,24 @@ def trainer(settings: RL, *, double: bool = False, **changes: Any) -> Trainer:
 def workspace(folder: Path) -> Workspace:
     folder.mkdir(exist_ok=True)
     return Workspace(folder, {"job": "test"})
+
+
+def with_adapter(seed: int = 0) -> LanguageModel:
+    """A policy whose adapter has already moved."""
+    made = adapted(lm(), LoRA(rank=3, alpha=6.0, modules="all-linear"), seed)
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in made.model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return made
+
+
+def in_bfloat16() -> tuple[LanguageModel, LanguageModel]:
+    policy, reference = lm(0), lm(1)
+    for each in (policy, reference):
+        each.model.to(torch.bfloat16)
+    return policy, reference
 
 
 def trained(folder: Path, settings: RL, **changes: Any) -> dict[str, torch.Tensor]:
@@ -181,6 +199,37 @@ def test_an_update_equals_the_plain_one(changes):
     plain_update(plainly.model, ours.reference.model, traces, ours.rl)
     assert far(before, weights(plainly)) > 1e-4, "the update should move the weights"
     assert far(weights(ours.policy), weights(plainly)) < 1e-6
+
+
+def test_an_adapter_is_trained_against_the_base(tmp_path):
+    """As if the base stood beside, and nothing of the base moves."""
+    updated = []
+    for reference in (None, lm()):
+        ours = Trainer(with_adapter(), reference, rl(alpha=10.0, beta2=0.1), setting())
+        before = weights(ours.policy)
+        numbers = ours.update(ours.sample())
+        after = weights(ours.policy)
+        moved = {name for name in after if not torch.equal(before[name], after[name])}
+        assert moved and all("lora_" in name for name in moved)
+        assert numbers["kl_t1"] > 1e-3
+        updated.append((after, numbers))
+    (one, numbers), (other, same) = updated
+    assert far(one, other) < 1e-6
+    assert numbers == pytest.approx(same, rel=1e-5)
+
+
+def test_weights_of_low_precision_learn_at_a_small_rate():
+    ours = Trainer(*in_bfloat16(), rl(learning_rate=1e-5), setting())
+    before = weights(ours.policy)
+    for _ in range(3):
+        ours.update(ours.sample())
+    assert {p.dtype for p in ours.policy.model.parameters()} == {torch.bfloat16}
+    copies = [copy.detach() for copy in ours.optimiser.copies]
+    moved = [
+        float((copy - old.float()).abs().mean())
+        for copy, old in zip(copies, before.values(), strict=False)
+    ]
+    assert max(moved) > 1e-5
 
 
 def test_the_order_of_a_batch_changes_nothing():
@@ -519,6 +568,26 @@ def test_a_run_stopped_at_any_step_ends_in_the_same_bits(tmp_path):
         torch.manual_seed(stop)
         assert same_weights(expected, weights(trainer(EVERYTHING).train(again)))
         assert without_times(read_log(again)) == without_times(read_log(whole))
+
+
+@pytest.mark.parametrize("kind", ["an adapter", "bfloat16"])
+def test_other_weights_go_on_in_the_same_bits_too(tmp_path, kind):
+    def made() -> Trainer:
+        pair = (with_adapter(), None) if kind == "an adapter" else in_bfloat16()
+        return Trainer(*pair, EVERYTHING, setting())
+
+    expected = weights(made().train(workspace(tmp_path / "whole")))
+    halted, work = made(), workspace(tmp_path / "halted")
+    save = work.save
+
+    def stopping(state: dict[str, Any]) -> None:
+        save(state)
+        raise KeyboardInterrupt
+
+    work.save = stopping
+    with pytest.raises(KeyboardInterrupt):
+        halted.train(work)
+    assert same_weights(expected, weights(made().train(workspace(tmp_path / "halted"))))
 
 
 def test_a_finished_run_that_was_not_saved_is_not_run_again(tmp_path, monkeypatch):
