@@ -82,6 +82,20 @@ TASK = "tasks.carry"
 CODE = "tasks.precedence"
 
 FAULTS = {
+    "parts of one process": ({"compute.sharded": True}, "compute.sharded: needs `processes`"),
+    "an adapter in parts": (
+        {
+            "compute.sharded": True,
+            "compute.processes": 2,
+            f"{TASK}.model.lora": {"rank": 8, "alpha": 16.0, "modules": "all-linear"},
+        },
+        f"{TASK}.model.lora: an adapter is too small",
+    ),
+    "a batch that cannot be shared": (
+        {"compute.processes": 3},
+        "compute.processes: 3 cannot share the 32 problems",
+    ),
+    "no model to pretrain": ({f"{TASK}.model.tiny": None}, f"{TASK}.model.tiny: needed to"),
     "unknown section": ({"rnu": {}}, "rnu: unknown key; did you mean `run`?"),
     "unknown key": (
         {f"{TASK}.rl.alhpa": 1.0},
@@ -213,7 +227,7 @@ FAULTS = {
 @pytest.mark.parametrize(("changes", "line"), FAULTS.values(), ids=FAULTS)
 def test_a_faulty_config_is_refused_by_key(changes, line):
     with pytest.raises(ConfigError) as caught:
-        config.load(changed(changes))
+        Plan(config.load(changed(changes)))
     assert line in str(caught.value)
     assert "[key]" not in str(caught.value)  # pydantic's own words for a place
 
@@ -240,6 +254,7 @@ STEERING = {
     "compute.sandbox_workers": "how many programs a grading job executes at a time",
     "compute.device": "where models are; what is done stays done on another machine",
     "compute.processes": "how many processes share an RL job",
+    "compute.sharded": "whether they keep what is trained in parts",
     "compute.memory_mb": "what a job asks of a cluster",
     **{f"{task}.model.path": "which model folder the rules take as input instead of pretraining one"
        for task in (TASK, CODE)},
@@ -262,6 +277,7 @@ ROWS = [f"tasks.math.data.{part}_rows" for part in ("train", "test", "math500")]
 SPECIAL: dict[str, Raw] = {
     **{f"{rows}.path": {rows: {"path": "some/file"}} for rows in ROWS},
     "results": {"results": "elsewhere"},
+    "compute.sharded": {"compute.sharded": True, "compute.processes": 2},
     "run.tasks": {"run.tasks": ["carry"]},
     "run.methods": {"run.methods": ["score"]},
     **{f"{task}.evaluation.repairs.{key}": {f"{task}.evaluation.repairs.{key}": "some/where"}

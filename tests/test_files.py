@@ -306,14 +306,14 @@ class Sampler:
     """Counts what it is asked for, and stops when told to."""
 
     def __init__(self, stop_at: int | None = None) -> None:
-        self.asked: list[tuple[list[str], int]] = []
+        self.asked: list[list[str]] = []
         self.stop_at = stop_at
 
-    def __call__(self, problems, part: int) -> list[Trace]:
+    def __call__(self, problems) -> list[Trace]:
         if len(self.asked) == self.stop_at:
             raise KeyboardInterrupt
-        self.asked.append(([problem.id for problem in problems], part))
-        return [Trace(problem, part, ONE.attempts) for problem in problems]
+        self.asked.append([problem.id for problem in problems])
+        return [Trace(problem, 0, ONE.attempts) for problem in problems]
 
 
 def collected(tmp_path: Path, sampler: Sampler, identity: str = "job") -> Path:
@@ -324,7 +324,7 @@ def collected(tmp_path: Path, sampler: Sampler, identity: str = "job") -> Path:
     return path
 
 
-ASKED = [(["p", "q"], 0), (["r"], 1)] * 2
+ASKED = [["p", "q"], ["r"]] * 2
 
 
 def test_parts_make_one_file(tmp_path):

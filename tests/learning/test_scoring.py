@@ -72,7 +72,7 @@ def test_statistics_and_gradients_equal_those_of_all_logits(family, at_a_time, k
     plain = token_statistics(whole(policy, batch), reference_logits, batch.tokens, 0.8, kl)
     plainly = gradient(plain)
     fixed = Reference(reference, policy)
-    found = scoring.score(policy, fixed, batch, 0.8, kl, logits_at_a_time=at_a_time)
+    found = scoring.score(policy, batch, fixed, 0.8, kl, logits_at_a_time=at_a_time)
     for ours, theirs in zip(vars(found).values(), vars(plain).values(), strict=True):
         torch.testing.assert_close(ours[sampled], theirs[sampled], rtol=1e-3, atol=1e-4)
     ours = gradient(found)
@@ -97,7 +97,7 @@ def test_logits_are_made_for_a_few_sampled_positions_at_a_time(monkeypatch):
     batch = collate(traces(), 0)
     few = 5 * policy.config.vocab_size
     fixed = Reference(reference, policy)
-    scoring.score(policy, fixed, batch, 1.0, "exact", logits_at_a_time=few)
+    scoring.score(policy, batch, fixed, 1.0, "exact", logits_at_a_time=few)
     count = sum(len(a) + len(b) for a, b in ATTEMPTS)
     assert all(len(shape) == 1 and shape[0] <= 5 for shape in made)
     assert sum(shape[0] for shape in made) == 2 * count

@@ -43,6 +43,7 @@ COMPUTE = PLAN.config.compute
 # that is done is not done again because the next machine is another.
 GPUS = 1 if COMPUTE.device == "cuda" else 0
 DEVICE = f" --device {COMPUTE.device}"
+SHARDED = " --sharded" if COMPUTE.sharded else ""
 NODE = f"{RESULTS}/{{task}}/{{node}}/seed{{seed}}"
 LOGS = f"{RESULTS}/logs/{{task}}/{{node}}/seed{{seed}}"
 BASE = NODE.replace("{node}", "base")

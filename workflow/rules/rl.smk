@@ -35,6 +35,7 @@ rule reinforce:
         " {params.offline} --model {output.model:q} --log {output.log:q}"
         + WORKPLACE
         + DEVICE
+        + SHARDED
         + " > {log:q} 2>&1"
 
 

@@ -65,6 +65,25 @@ class Plan:
         self.nodes: dict[str, dict[str, Node]] = {
             task: {node.name: node for node in self._nodes_of(task)} for task in config.run.tasks
         }
+        self._check_processes()
+
+    def _check_processes(self) -> None:
+        compute = self.config.compute
+        for task, nodes in self.nodes.items():
+            if compute.sharded and self.config.tasks[task].model.lora is not None:
+                raise ConfigError(
+                    f"tasks.{task}.model.lora: an adapter is too small to be kept in parts; set "
+                    "compute.sharded: false"
+                )
+            for node in nodes.values():
+                if isinstance(node.settings, RL):
+                    problems = node.settings.prompts_per_batch
+                    if problems % compute.processes:
+                        raise ConfigError(
+                            f"compute.processes: {compute.processes} cannot share the {problems} "
+                            f"problems of a batch equally (rl.prompts_per_batch of "
+                            f"methods.{node.method} on tasks.{task})"
+                        )
 
     # nodes
 

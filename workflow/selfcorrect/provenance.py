@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,7 +15,18 @@ from typing import Any
 from selfcorrect import files
 from selfcorrect.validation import Strict
 
-PACKAGES = ("torch", "transformers", "trl", "tokenizers", "numpy", "pandas", "scipy", "snakemake")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "tokenizers",
+    "numpy",
+    "pandas",
+    "scipy",
+    "snakemake",
+)
 SIDECAR = "provenance.json"
 
 
@@ -51,6 +63,7 @@ def environment() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "device": _processor(),
+        "gpus": _gpus(),
         "cores": os.cpu_count(),
         "threads": os.environ.get("OMP_NUM_THREADS"),
     }
@@ -108,6 +121,14 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _gpus() -> list[str]:
+    """What torch sees, where the job uses torch."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
 
 
 def _processor() -> str:

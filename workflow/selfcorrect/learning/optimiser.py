@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from selfcorrect.lm.sharding import part_of, whole
+
 
 class Optimiser:
     """Adam at a constant learning rate on the parameters that require a gradient."""
@@ -45,7 +47,7 @@ class Optimiser:
 
     def step(self, max_norm: float) -> float:
         """Clip and move; returns the gradient's norm. Where that is not finite nothing moves."""
-        norm = torch.nn.utils.clip_grad_norm_(self.copies, max_norm)
+        norm = whole(torch.nn.utils.clip_grad_norm_(self.copies, max_norm))
         if torch.isfinite(norm):
             self._adam.step()
             with torch.no_grad():
@@ -54,13 +56,27 @@ class Optimiser:
         return float(norm)
 
     def state_dict(self) -> dict[str, Any]:
-        """What ``load_state_dict`` needs beside the weights."""
+        """What ``load_state_dict`` needs beside the weights; of sharded weights whole tensors."""
         copies = [copy for _, copy in self._rounded()]
-        return {"adam": self._adam.state_dict(), "copies": copies}
+        adam = self._adam.state_dict()
+        state = {
+            number: {name: whole(value) for name, value in of.items()}
+            for number, of in adam["state"].items()
+        }
+        return {"adam": {**adam, "state": state}, "copies": copies}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a ``state_dict``."""
-        self._adam.load_state_dict(state["adam"])
+        adam = state["adam"]
+        parts = {
+            number: {
+                name: part_of(value, copy) if value.shape == copy.shape else value
+                for name, value in adam["state"][number].items()
+            }
+            for number, copy in enumerate(self.copies)
+            if number in adam["state"]
+        }
+        self._adam.load_state_dict({**adam, "state": parts})
         for (_, copy), saved in zip(self._rounded(), state["copies"], strict=True):
             copy.data.copy_(saved)
 

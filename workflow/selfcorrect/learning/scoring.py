@@ -20,8 +20,8 @@ LOGITS_AT_A_TIME = 1 << 25  # of each model: 128 MiB in float32
 
 def score(
     policy: Any,
-    reference: Reference,
     batch: TraceBatch,
+    reference: Reference,
     temperature: float,
     kl: Literal["exact", "k3"],
     *,
@@ -33,8 +33,8 @@ def score(
 
     Args:
         policy: the model that is trained.
-        reference: the fixed model of the KL terms.
         batch: its traces.
+        reference: the fixed model of the KL terms.
         temperature: the sampling temperature.
         kl: the estimator.
         reference_states: what the reference says of the batch, where that is known already.

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from selfcorrect import seeds
 from selfcorrect.learning.optimiser import Optimiser
+from selfcorrect.learning.policy import Policy, Replicated, Sharded
 from selfcorrect.learning.policy_gradient import Totals, policy_gradient_loss
 from selfcorrect.learning.rewards import advantages, balanced_beta2, returns, shaped_rewards
-from selfcorrect.learning.scoring import score
 from selfcorrect.lm.batch import TraceBatch, collate
 from selfcorrect.lm.checkpoint import Workspace
 from selfcorrect.lm.models import LanguageModel
@@ -43,6 +43,7 @@ class Setting:
     seed: int
     offline: Mapping[str, Sequence[Attempt]]  # the base's first attempts, by problem id
     recompute: bool = False  # activations, on the way back
+    sharded: bool = False  # what is trained lies in parts on the processes of a team
 
 
 class Outcome(NamedTuple):
@@ -86,8 +87,13 @@ class Trainer:
         self.policy, self.rl, self.setting, self.team = policy, rl, setting, team or Team()
         # Evaluation mode: no dropout, so that the policy trained is the policy sampled.
         policy.model.eval()
-        self.reference = Reference(reference and reference.model, policy.model)
-        self.optimiser = Optimiser(policy.model.parameters(), rl.learning_rate)
+        sharded = setting.sharded and self.team.size > 1
+        own = None if reference is None else reference.model
+        self.reference = Reference(own, policy.model, sharded=sharded)
+        self.trained: Policy = (
+            Sharded(policy.model) if sharded else Replicated(policy.model, self.team)
+        )
+        self.optimiser = Optimiser(self.trained.parameters(), rl.learning_rate)
         # Offline first attempts exist for the problems that were sampled, often not for all.
         self.begun = [problem for problem in setting.problems if problem.id in setting.offline]
         self.step = 0
@@ -113,12 +119,13 @@ class Trainer:
                 progress.advance(**{k: v for k, v in numbers.items() if k.startswith("reward_")})
             if self.step % self.rl.checkpoint_every == 0 or self.step == self.rl.steps:
                 self._keep_best()
+                state = self._state()
                 if self.team.main:
-                    work.save(self._state())
+                    work.save(state)
         if progress is not None:
             progress.close()
         if self.rl.keep == "best" and self.best is not None:
-            self._load(self.best)
+            self.trained.load(self.best)
         return self.policy
 
     def sample(self) -> list[Trace]:
@@ -194,7 +201,7 @@ class Trainer:
 
     def _gradient_step(self, parts: Sequence[Part], *, first: bool) -> dict[str, float]:
         """One step on a batch in parts."""
-        rl, model = self.rl, self.policy.model
+        rl = self.rl
         coefficients = [rl.beta1 + (self.beta2 if turn == 0 else 0.0) for turn in range(rl.turns)]
         totals = self._totals(parts)
         metrics: Counter[str] = Counter()
@@ -202,12 +209,11 @@ class Trainer:
         for part in parts:
             if rl.updates_per_batch > 1 and part.reference_states is None:
                 part.reference_states = self.reference.states(part.batch)
-            statistics = score(
-                model,
-                self.reference,
+            statistics = self.trained.score(
                 part.batch,
-                rl.temperature,
-                rl.kl,
+                self.reference,
+                temperature=rl.temperature,
+                kl=rl.kl,
                 reference_states=part.reference_states,
                 recompute=self.setting.recompute,
             )
@@ -215,7 +221,7 @@ class Trainer:
             loss, numbers = policy_gradient_loss(
                 statistics,
                 part.batch.turns,
-                of_turn.to(model.device),
+                of_turn.to(part.batch.tokens.device),
                 coefficients,
                 # On the first update the policy is the one that sampled: ratio 1 by definition.
                 None if first else part.batch.logprobs,
@@ -225,9 +231,10 @@ class Trainer:
             loss.backward()
             self.optimiser.accumulate()
             metrics.update(numbers)
-        self.team.add(self.optimiser.gradients())
+        self.trained.reduce(self.optimiser.gradients())
         metrics = self._summed(metrics)
         norm = self.optimiser.step(rl.max_grad_norm)
+        self.trained.publish()
         if not np.isfinite(norm):
             raise FloatingPointError(
                 f"step {self.step + 1}: the gradient is not finite (loss {metrics['loss']}); "
@@ -267,21 +274,13 @@ class Trainer:
         """At a checkpoint: remember the weights if their window's training reward is highest."""
         if self.rl.keep == "best" and np.mean(self.window) > self.best_reward:
             self.best_reward = float(np.mean(self.window))
-            weights = self._weights()
+            weights = self.trained.weights()
             self.best = {name: value.to("cpu", copy=True) for name, value in weights.items()}
-
-    def _weights(self) -> dict[str, Tensor]:
-        """Those that are trained: with an adapter, its own."""
-        named = self.policy.model.named_parameters()
-        return {name: value.detach() for name, value in named if value.requires_grad}
-
-    def _load(self, weights: Mapping[str, Tensor]) -> None:
-        self.policy.model.load_state_dict(weights, strict=False)
 
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
-            "model": self._weights(),
+            "model": self.trained.weights(),
             "optimiser": self.optimiser.state_dict(),
             "beta2": self.beta2,
             "best_reward": float(self.best_reward),
@@ -291,7 +290,7 @@ class Trainer:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.step, self.beta2 = state["step"], state["beta2"]
-        self._load(state["model"])
+        self.trained.load(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.best_reward, self.best = state["best_reward"], state["best"]
         self.window.extend(state["window"])

@@ -9,17 +9,24 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from selfcorrect.lm.batch import TraceBatch, continuation_states
 from selfcorrect.lm.head import logits_of
+from selfcorrect.lm.sharding import shard
 
 
 class Reference:
     """What a fixed model says about a batch; results lie on the policy's device."""
 
-    def __init__(self, model: Any | None, policy: Any) -> None:
-        """``model``: None for the policy with its adapter off."""
+    def __init__(self, model: Any | None, policy: Any, *, sharded: bool = False) -> None:
+        """Set up.
+
+        Args:
+            model: None for the policy with its adapter off.
+            policy: what is trained.
+            sharded: keep the model in parts on the processes of a team.
+        """
         self.model = policy if model is None else model.eval().requires_grad_(False)
         self._adapted = model is None
         self._device = policy.device
@@ -27,11 +34,15 @@ class Reference:
         if self.model.device != self._device:  # states travel, logits are far too many
             self._head = copy.deepcopy(self._head).to(self._device)
 
+        self._reader = _Reader(self.model)
+        if sharded:
+            self._reader = shard(self._reader, self.model, self.model.dtype)
+
     @torch.no_grad()
     def states(self, batch: TraceBatch) -> Tensor:
         """The hidden states before every continuation token: [B, T, H]."""
         with self._without_adapter():
-            states = continuation_states(self.model, batch.to(self.model.device))
+            states: Tensor = self._reader(batch.to(self.model.device))
         return states.to(self._device)
 
     @torch.no_grad()
@@ -45,3 +56,15 @@ class Reference:
             self.model.disable_adapter() if self._adapted else nullcontext()
         )
         return off
+
+
+class _Reader(nn.Module):
+    """The root of a sharded model: its call gathers what is in no layer, the head among it."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: TraceBatch) -> Tensor:
+        """The hidden states of a batch."""
+        return continuation_states(self.model, batch)

@@ -145,6 +145,9 @@ class Compute(Strict):
     processes: Count = Field(
         description="processes of an RL job, each with a share of every batch and a GPU of its own"
     )
+    sharded: bool = Field(
+        description="keep weights, gradients and optimiser of an RL job in parts on its processes"
+    )
     memory_mb: Count = Field(
         description="main memory of a job that uses a model: what is asked of a cluster, and "
         "how many jobs run at a time where Snakemake is given `--resources mem_mb=...`"
@@ -154,6 +157,12 @@ class Compute(Strict):
     sandbox_workers: Count = Field(
         description="programs that a job executes at a time, where answers are programs"
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.sharded and self.processes == 1:
+            raise KeyFaultError("sharded", "needs `processes` of 2 or more")
+        return self
 
 
 class Config(Strict):

@@ -21,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     cli.workplace_arguments(parser)
     cli.device_argument(parser)
+    parser.add_argument(
+        "--sharded", action="store_true", help="keep what is trained in parts on the processes"
+    )
     arguments = parser.parse_args(argv)
 
     from contextlib import nullcontext
@@ -59,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             seed=seeds.derive(job.seed, job.task, job.node),
             offline=offline,
             recompute=job.loading.gradient_checkpointing,
+            sharded=arguments.sharded,
         )
         policy = models.load(arguments.start, job.loading, team.device)
         if job.loading.lora is not None:

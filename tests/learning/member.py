@@ -1,0 +1,52 @@
+"""One process of a training job, started by test_team: `python member.py FOLDER`."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from selfcorrect.learning.trainer import Setting, Trainer
+from selfcorrect.lm.checkpoint import Workspace
+from selfcorrect.lm.team import Team
+from selfcorrect.rollout import rollout
+from selfcorrect.spec import Generation
+from tiny import Toy, language_model, rl
+
+
+def main(folder: Path) -> None:
+    settings = json.loads((folder / "settings.json").read_text())
+    team = Team()
+    torch.use_deterministic_algorithms(True)
+    task = Toy()
+    problems = task.problems("train")
+    policy, reference, writer = (language_model(seed, scale=4.0) for seed in (0, 1, 7))
+    for each in (policy, reference):
+        each.model.to(getattr(torch, settings.get("dtype", "float64")))
+    firsts = rollout(
+        writer.engine, writer.chat, task, problems, instruction=task.prompts.correction, turns=1,
+        samples=1, max_new_tokens=4, temperature=1.0, seeds=range(len(problems)),
+    )  # fmt: skip
+    setting = Setting(
+        task, problems, Generation(max_new_tokens=4, batch_size=8), seed=0,
+        offline={trace.problem.id: trace.attempts for trace in firsts},
+        sharded=settings.get("sharded", False), recompute=settings.get("recompute", False),
+    )  # fmt: skip
+    work = Workspace(folder, {"job": "test"}, writes=team.main)
+    trainer = Trainer(policy, reference, rl(**settings["rl"]), setting, team)
+    if stop := settings.get("stop"):
+        update = trainer.update
+
+        def until(traces):
+            if trainer.step == stop:
+                raise SystemExit(1)
+            return update(traces)
+
+        trainer.update = until
+    kept = trainer.train(work)
+    if team.main:
+        torch.save(kept.model.state_dict(), folder / "weights.pt")
+    team.leave()
+
+
+main(Path(sys.argv[1]))
