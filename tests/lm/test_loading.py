@@ -10,6 +10,7 @@ import torch
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, T5Config, T5ForConditionalGeneration
 
+import toy_checkpoints
 from selfcorrect.files import FileProblem
 from selfcorrect.lm import models
 from selfcorrect.lm.batch import TraceBatch, collate, continuation_states
@@ -65,6 +66,13 @@ def test_attention_is_the_one_that_is_asked_for(checkpoint):
     made = [load(checkpoint, loading(attention=name)) for name in ("sdpa", "eager")]
     assert [lm.model.config._attn_implementation for lm in made] == ["sdpa", "eager"]
     torch.testing.assert_close(*map(logits, made))
+
+
+def test_attention_that_a_model_does_not_have_is_named(tmp_path):
+    toy_checkpoints.save(tmp_path, toy_checkpoints.solution, "gemma2", steps=0)
+    assert torch.isfinite(logits(load(tmp_path))).all()
+    with pytest.raises(FileProblem, match=r"Gemma2.*Set `model.attention` to eager or null\.$"):
+        load(tmp_path, loading(attention="sdpa"))
 
 
 def test_attention_that_is_not_installed_is_named(checkpoint):

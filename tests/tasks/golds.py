@@ -1,13 +1,9 @@
 """The real benchmarks' files, and their gold programs run against their tests."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
-from pathlib import Path
-
-import pytest
 
 from selfcorrect.records import Problem
 
@@ -38,15 +34,6 @@ WRAPPINGS = {
 def wrapped(program: str, wrapping: str) -> str:
     text = WRAPPINGS[wrapping].replace("{}", program)
     return text.replace("\n", "\r\n") if wrapping == "Windows" else text
-
-
-def data(name: str) -> Path:
-    """A file of the benchmarks' folder; skips the test where there is none."""
-    folder = Path(__file__).parents[3] / "shared" / "data"
-    path = Path(os.environ.get("SELFCORRECT_DATA", folder)) / name
-    if not path.exists():
-        pytest.skip(f"{path} is not there: set SELFCORRECT_DATA to a folder with {name}")
-    return path
 
 
 def failures(programs: Iterable[tuple[Problem, str | None]]) -> list[str]:

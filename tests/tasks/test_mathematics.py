@@ -4,13 +4,13 @@ import json
 from collections import Counter
 
 import pytest
-from golds import data
 
 from selfcorrect.files import FileProblem
 from selfcorrect.records import Submission, Verdict
 from selfcorrect.spec import GSM8KProblems, MathProblems, mathematics
 from selfcorrect.tasks import gsm8k, make_task, math
 from selfcorrect.validation import ConfigError, parse
+from shared_data import data
 
 MATH_FILES = {
     "train_rows": ("math/train.jsonl",

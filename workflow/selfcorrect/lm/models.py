@@ -25,7 +25,7 @@ from selfcorrect.lm.torch_engine import TorchEngine
 from selfcorrect.spec import Loading, LoRA, TinyModel
 from selfcorrect.validation import ConfigError
 
-PLAIN = Loading(revision=None, dtype="float32", attention="sdpa")
+PLAIN = Loading(revision=None, dtype="float32", attention=None)
 ADAPTER = "adapter_config.json"  # what tells an adapter's folder
 
 
@@ -177,6 +177,8 @@ def _explained(path: str, error: Exception) -> str:
         )
     elif "FlashAttention" in said or "flash_attn" in said:
         advice = "Set `model.attention` to sdpa, or install flash-attn for this machine's GPU."
+    elif "attn_implementation" in said:
+        said, advice = said.split(". ")[0], "Set `model.attention` to eager or null."
     elif "Unrecognized configuration class" in said:
         said, advice = (
             said.split(" Model type should be")[0],

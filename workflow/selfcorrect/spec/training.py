@@ -46,8 +46,9 @@ class Loading(Strict):
         description="precision of the weights and of the arithmetic; what is trained is kept in "
         "float32 beside it, since small updates vanish in bfloat16"
     )
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
-        description="implementation of attention; flash_attention_2 needs its package and a GPU"
+    attention: Literal["sdpa", "eager", "flash_attention_2"] | None = Field(
+        description="implementation of attention; flash_attention_2 needs its package and a GPU; "
+        "null: the one that `transformers` takes for the model"
     )
 
 
