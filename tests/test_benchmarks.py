@@ -1,5 +1,6 @@
 """The benchmarks run at their smallest size, and both sides do the same work. Never a time."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,17 @@ def test_the_floor_counts_the_products_of_an_update(repository):
 def assert_ratio(text: str) -> None:
     middle, low, high = map(float, text.replace("(", "").replace(")", "").replace("to", "").split())
     assert 0 < low <= middle <= high
+
+
+def test_the_device_is_checked_and_measured(repository, tmp_path):
+    small = ["--device", "cpu", "--shape", "tiny", "--rows", "8", "--tokens", "6", "--prompt", "9"]
+    printed = run(repository, "device.py", *small, "--json", str(tmp_path / "figures.json"))
+    found, figures = tables(printed)
+    same, apart, sampled, recomputed = (row["found"] for row in found)
+    assert same == "8 of 8"
+    assert float(apart) == 0.0
+    assert float(sampled.split(",")[0]) < 1e-2
+    assert float(recomputed) < 5e-2
+    kept = json.loads((tmp_path / "figures.json").read_text())
+    assert kept["sampled tokens/s"] > 0 and kept["trained tokens/s"] > 0
+    assert {row["figure"] for row in figures} <= kept.keys()

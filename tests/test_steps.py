@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import selfcorrect
 from selfcorrect.files import FileProblem
-from selfcorrect.steps import export_tensorboard
+from selfcorrect.steps import cli, export_tensorboard
 
 FOLDER = Path(selfcorrect.__file__).parent / "steps"
 STEPS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "cli"))
@@ -59,3 +60,34 @@ def test_a_damaged_log_is_named(tmp_path):
     with pytest.raises(FileProblem, match=r"training\.jsonl.*line 2"):
         export_tensorboard.main(["--log", str(log), "--events", str(tmp_path / "events")])
     assert not (tmp_path / "events").exists()
+
+
+def real() -> None:
+    torch.empty(2**60, dtype=torch.uint8)
+
+
+def told() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nmore")
+
+
+def plain() -> None:
+    raise MemoryError("none")
+
+
+@pytest.mark.parametrize("fail", [real, told, plain])
+def test_out_of_memory_names_the_keys_to_change(fail, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.run(lambda _: fail())
+    assert stop.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: out of memory.") and said.count("\n") == 1
+    for key in ("generation.batch_size", "rl.prompts_per_micro_batch", "model.lora"):
+        assert key in said
+
+
+def test_any_other_error_is_shown_whole():
+    def fail(_: object) -> None:
+        raise RuntimeError("a fault of the program")
+
+    with pytest.raises(RuntimeError, match="a fault of the program"):
+        cli.run(fail)

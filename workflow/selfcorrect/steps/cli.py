@@ -25,6 +25,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
+OUT_OF_MEMORY = (
+    "out of memory. Where it samples, lower generation.batch_size; where it trains, lower "
+    "rl.prompts_per_micro_batch or sft.batch_size, set model.gradient_checkpointing or model.lora, "
+    "or move model.reference to the cpu. Work that is done is kept: run the same command again"
+)
+
+
 def parser(doc: str | None, *, spec: bool = True) -> argparse.ArgumentParser:
     """A parser whose help is the step's docstring, with ``--spec`` if the step has one."""
     made = argparse.ArgumentParser(
@@ -105,7 +112,19 @@ def run(main: Callable[[Sequence[str] | None], None]) -> None:
     except (ConfigError, FileProblem, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        print(f"error: {OUT_OF_MEMORY} ({str(error).splitlines()[0]})", file=sys.stderr)
+        sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Also of torch's errors, which cannot be named here without importing it."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return "DefaultCPUAllocator" in str(error)
