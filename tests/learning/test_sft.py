@@ -11,10 +11,11 @@ import torch
 from selfcorrect import prompts
 from selfcorrect.learning import traces as selection
 from selfcorrect.learning.sft import IGNORED, finetune, labelled
-from selfcorrect.lm.models import LanguageModel
+from selfcorrect.lm.chat import Chat
+from selfcorrect.lm.models import LanguageModel, adapted
 from selfcorrect.records import Trace, Verdict
 from selfcorrect.rollout import rollout
-from selfcorrect.spec import SFT
+from selfcorrect.spec import SFT, LoRA
 from tiny import (
     EOS,
     Toy,
@@ -125,6 +126,39 @@ def test_the_same_bits_every_time(tmp_path):
         torch.manual_seed(number)  # whatever was drawn before
         runs.append(weights(tuned(tmp_path, sft(epochs=2))))
     assert same_weights(*runs)
+
+
+@pytest.mark.parametrize("pad", ["none", "that of EOS"])
+def test_a_tokenizer_without_a_padding_token_of_its_own(tmp_path, pad):
+    made = lm()
+    tokenizer = made.chat.tokenizer
+    tokenizer.pad_token = None if pad == "none" else tokenizer.eos_token
+    same = LanguageModel(made.model, Chat(tokenizer))
+    finetune(same, TRACES, sft(epochs=2), adaptation(), 0, tmp_path / "work")
+    assert same_weights(weights(same), weights(tuned(tmp_path, sft(epochs=2))))
+
+
+def test_an_adapter_alone_is_tuned(tmp_path):
+    lora = LoRA(rank=3, alpha=6.0, modules="all-linear")
+    made = adapted(lm(), lora, seed=0)
+    before = weights(made)
+    finetune(made, TRACES, sft(learning_rate=1e-2), adaptation(lora=lora), 0, tmp_path / "work")
+    after = weights(made)
+    moved = {name for name in after if not torch.equal(before[name], after[name])}
+    assert moved and all("lora_" in name for name in moved)
+
+
+@pytest.mark.parametrize("changes", [{"gradient_checkpointing": True}, {"dtype": "bfloat16"}])
+def test_what_saves_memory_learns_about_the_same(tmp_path, changes):
+    plain, made = tuned(tmp_path, sft(epochs=2, learning_rate=1e-3)), lm()
+    settings = sft(epochs=2, learning_rate=1e-3)
+    finetune(made, TRACES, settings, adaptation(**changes), 0, tmp_path / "work")
+    expected = torch.bfloat16 if "dtype" in changes else torch.float32
+    assert {value.dtype for value in weights(made).values()} == {expected}
+    made.model.float()
+    for turn in (1, 2):
+        assert loss(made, TRACES, turn) == pytest.approx(loss(plain, TRACES, turn), rel=0.05)
+        assert loss(made, TRACES, turn) < loss(lm(), TRACES, turn)
 
 
 def test_no_traces_no_change(tmp_path):

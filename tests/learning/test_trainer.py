@@ -14,6 +14,7 @@ import torch
 
 from selfcorrect import seeds
 from selfcorrect.learning.trainer import Setting, Trainer
+from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.checkpoint import Workspace
 from selfcorrect.lm.models import LanguageModel, adapted
 from selfcorrect.records import Trace
@@ -230,6 +231,24 @@ def test_weights_of_low_precision_learn_at_a_small_rate():
         for copy, old in zip(copies, before.values(), strict=False)
     ]
     assert max(moved) > 1e-5
+
+
+@pytest.mark.parametrize("pad", ["none", "that of EOS"])
+def test_a_tokenizer_without_a_padding_token_of_its_own_changes_no_update(pad):
+    updated = []
+    for own in (True, False):
+        policy, reference = lm(0), lm(1)
+        if not own:
+            tokenizer = policy.chat.tokenizer
+            tokenizer.pad_token = None if pad == "none" else tokenizer.eos_token
+            policy = LanguageModel(policy.model, Chat(tokenizer))
+            assert policy.chat.pad == policy.chat.eos
+        ours = Trainer(policy, reference, rl(alpha=10.0, beta2=0.1), setting())
+        traces = ours.sample()
+        ours.update(traces)
+        updated.append((traces, weights(policy)))
+    assert updated[0][0] == updated[1][0]
+    assert far(updated[0][1], updated[1][1]) < 1e-7
 
 
 def test_the_order_of_a_batch_changes_nothing():
