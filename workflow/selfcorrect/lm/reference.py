@@ -25,7 +25,7 @@ class Reference:
         Args:
             model: None for the policy with its adapter off.
             policy: what is trained.
-            sharded: keep the model in parts on the processes of a team.
+            sharded: keep the model in parts on the processes of a team, if it lies where they are.
         """
         self.model = policy if model is None else model.eval().requires_grad_(False)
         self._adapted = model is None
@@ -35,7 +35,7 @@ class Reference:
             self._head = copy.deepcopy(self._head).to(self._device)
 
         self._reader = _Reader(self.model)
-        if sharded:
+        if sharded and self.model.device == self._device:
             self._reader = shard(self._reader, self.model, self.model.dtype)
 
     @torch.no_grad()
