@@ -303,6 +303,7 @@ CHOICES: dict[str, list[Any]] = {
     "operations": [[6, 8]],
     "first": [[0.6, 0.3, 0.1]],
     "prompts_per_micro_batch": [4],
+    "traces_per_micro_batch": [64],
     "supervise": ["last", "all"],
     "rewarded": ["last", "all"],
     "kl": ["k3", "exact"],

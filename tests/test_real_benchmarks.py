@@ -27,7 +27,7 @@ METHODS = ["self_refine", "star_d_plus", "pair_sft_d_plus", "stage1", "score"]
 SMALL = {
     "rl": {"steps": 4, "prompts_per_batch": 4, "samples_per_prompt": 4, "learning_rate": 1e-3,
            "prompts_per_micro_batch": 2, "checkpoint_every": 1, "beta2": 0.1},
-    "sft": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3},
+    "sft": {"epochs": 1, "batch_size": 8, "traces_per_micro_batch": 4, "learning_rate": 1e-3},
     "model": {"dtype": "float32"},
 }  # fmt: skip
 

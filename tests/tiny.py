@@ -198,6 +198,8 @@ _SFT = {
     "learning_rate": 1e-4,
     "epochs": 1,
     "batch_size": 4,
+    "traces_per_micro_batch": None,
+    "checkpoint_every": 100,
     "supervise": "all",
     "max_traces": 1000,
 }

@@ -2,11 +2,14 @@
 
 import os
 import socket
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from trl import SFTTrainer
 
 from selfcorrect import prompts
 from selfcorrect.learning import traces as selection
@@ -98,8 +101,13 @@ def tuned(
     tmp_path, settings: SFT, traces: Sequence[Trace] = TRACES, seed: int = 0
 ) -> LanguageModel:
     made = lm()
-    finetune(made, traces, settings, adaptation(), seed, tmp_path / "work")
+    finetune(made, traces, settings, adaptation(), seed, fresh(tmp_path))
     return made
+
+
+def fresh(tmp_path: Path) -> Path:
+    """A work folder of its own."""
+    return Path(tempfile.mkdtemp(dir=tmp_path))
 
 
 @pytest.fixture
@@ -134,7 +142,7 @@ def test_a_tokenizer_without_a_padding_token_of_its_own(tmp_path, pad):
     tokenizer = made.chat.tokenizer
     tokenizer.pad_token = None if pad == "none" else tokenizer.eos_token
     same = LanguageModel(made.model, Chat(tokenizer))
-    finetune(same, TRACES, sft(epochs=2), adaptation(), 0, tmp_path / "work")
+    finetune(same, TRACES, sft(epochs=2), adaptation(), 0, fresh(tmp_path))
     assert same_weights(weights(same), weights(tuned(tmp_path, sft(epochs=2))))
 
 
@@ -142,7 +150,7 @@ def test_an_adapter_alone_is_tuned(tmp_path):
     lora = LoRA(rank=3, alpha=6.0, modules="all-linear")
     made = adapted(lm(), lora, seed=0)
     before = weights(made)
-    finetune(made, TRACES, sft(learning_rate=1e-2), adaptation(lora=lora), 0, tmp_path / "work")
+    finetune(made, TRACES, sft(learning_rate=1e-2), adaptation(lora=lora), 0, fresh(tmp_path))
     after = weights(made)
     moved = {name for name in after if not torch.equal(before[name], after[name])}
     assert moved and all("lora_" in name for name in moved)
@@ -152,7 +160,7 @@ def test_an_adapter_alone_is_tuned(tmp_path):
 def test_what_saves_memory_learns_about_the_same(tmp_path, changes):
     plain, made = tuned(tmp_path, sft(epochs=2, learning_rate=1e-3)), lm()
     settings = sft(epochs=2, learning_rate=1e-3)
-    finetune(made, TRACES, settings, adaptation(**changes), 0, tmp_path / "work")
+    finetune(made, TRACES, settings, adaptation(**changes), 0, fresh(tmp_path))
     expected = torch.bfloat16 if "dtype" in changes else torch.float32
     assert {value.dtype for value in weights(made).values()} == {expected}
     made.model.float()
@@ -194,7 +202,8 @@ EFFECTS = {
 
 
 def test_every_setting_is_tried():
-    assert set(EFFECTS) == set(SFT.model_fields)
+    without = {"traces_per_micro_batch", "checkpoint_every"}  # are tested to have none
+    assert set(EFFECTS) | without == set(SFT.model_fields)
 
 
 def selected_and_tuned(tmp_path, settings: SFT, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -210,6 +219,43 @@ def selected_and_tuned(tmp_path, settings: SFT, seed: int = 0) -> dict[str, torc
 def test_every_setting_has_an_effect(tmp_path, key):
     base, other = sft(), sft(**{key: EFFECTS[key]})
     assert not same_weights(selected_and_tuned(tmp_path, base), selected_and_tuned(tmp_path, other))
+
+
+@pytest.mark.parametrize("supervise", ["all", "last"])
+def test_micro_batches_learn_what_the_whole_batch_would(tmp_path, supervise):
+    """Of traces of different lengths, so that a mean of means would be another one."""
+    whole, parts = (
+        weights(tuned(tmp_path, sft(traces_per_micro_batch=size, supervise=supervise)))
+        for size in (None, 1)
+    )
+    for name, value in whole.items():
+        torch.testing.assert_close(value, parts[name], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_tuning_that_was_stopped_goes_on_in_the_same_bits(tmp_path, monkeypatch, stop):
+    settings = sft(epochs=2, checkpoint_every=2)
+    expected = weights(tuned(tmp_path, settings))
+    work, step, left = fresh(tmp_path), SFTTrainer.training_step, iter(range(stop))
+
+    def stopping(self, *arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SFTTrainer, "training_step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(lm(), TRACES, settings, adaptation(), 0, work)
+    done = []
+    monkeypatch.setattr(
+        SFTTrainer, "training_step", lambda self, *a: done.append(1) or step(self, *a)
+    )
+    again = lm()
+    torch.manual_seed(stop)
+    finetune(again, TRACES, settings, adaptation(), 0, work)
+    assert len(done) == 6 - stop // 2 * 2
+    assert same_weights(expected, weights(again))
 
 
 def test_the_seed_has_an_effect(tmp_path):

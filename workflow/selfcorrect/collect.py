@@ -1,7 +1,5 @@
 """Long sampling in parts: each part is kept as it is done, and not sampled again after a stop."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +39,7 @@ def collect(
     import pyarrow as pa
 
     with files.locked(work):
-        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        key = files.digest(identity)
         starts = [range(0, len(one.problems), part_size) for one in passes]
         progress = Progress(path.stem, sum(map(len, starts)))
         parts = []

@@ -155,6 +155,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digest(value: Any) -> str:
+    """A short name for a JSON value: another value has another."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def checksums(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file right inside ``folder``, by name."""
     return {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.is_file()}

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from transformers import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
 from selfcorrect.lm.models import LanguageModel, adapted, load
@@ -47,49 +48,45 @@ def finetune(
     seed: int,
     work: Path,
 ) -> None:
-    """Fine-tune a ``trainable`` model in place. Without traces it stays as it is."""
+    """Fine-tune a ``trainable`` model in place. Without traces it stays as it is.
+
+    ``work`` is the job's own folder: of its checkpoints, the last is gone on from.
+    """
     if traces:
-        _train(lm, traces, sft, loading, seed, work)
+        at_a_time = sft.traces_per_micro_batch or sft.batch_size
+        lm.model.train()
+        trainer = SFTTrainer(
+            model=lm.model,
+            processing_class=lm.chat.tokenizer,
+            train_dataset=Dataset.from_list([labelled(trace, sft.supervise) for trace in traces]),
+            args=SFTConfig(
+                output_dir=str(work),
+                learning_rate=sft.learning_rate,
+                num_train_epochs=sft.epochs,
+                per_device_train_batch_size=at_a_time,
+                gradient_accumulation_steps=sft.batch_size // at_a_time,
+                lr_scheduler_type="linear",
+                max_grad_norm=1.0,
+                max_length=None,
+                dataset_kwargs={"skip_prepare_dataset": True},
+                seed=seed % 2**32,
+                data_seed=seed % 2**32,
+                bf16=loading.dtype == "bfloat16",
+                gradient_checkpointing=loading.gradient_checkpointing,
+                use_cpu=lm.model.device.type == "cpu",
+                save_strategy="steps",
+                save_steps=sft.checkpoint_every,
+                save_total_limit=1,
+                report_to="none",
+                logging_steps=10,
+                disable_tqdm=not sys.stderr.isatty(),
+            ),
+        )
+        if sys.stderr.isatty():
+            trainer.remove_callback(PrinterCallback)
+        else:
+            trainer.remove_callback(ProgressCallback)
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(work))
+        lm.model.eval()
     if loading.lora is None:
         lm.model.to(getattr(torch, loading.dtype))
-
-
-def _train(
-    lm: LanguageModel,
-    traces: Sequence[Trace],
-    sft: SFT,
-    loading: Adaptation,
-    seed: int,
-    work: Path,
-) -> None:
-    lm.model.train()
-    trainer = SFTTrainer(
-        model=lm.model,
-        processing_class=lm.chat.tokenizer,
-        train_dataset=Dataset.from_list([labelled(trace, sft.supervise) for trace in traces]),
-        args=SFTConfig(
-            output_dir=str(work),
-            learning_rate=sft.learning_rate,
-            num_train_epochs=sft.epochs,
-            per_device_train_batch_size=sft.batch_size,
-            lr_scheduler_type="linear",
-            max_grad_norm=1.0,
-            max_length=None,
-            dataset_kwargs={"skip_prepare_dataset": True},
-            seed=seed % 2**32,
-            data_seed=seed % 2**32,
-            bf16=loading.dtype == "bfloat16",
-            gradient_checkpointing=loading.gradient_checkpointing,
-            use_cpu=lm.model.device.type == "cpu",
-            save_strategy="no",
-            report_to="none",
-            logging_steps=10,
-            disable_tqdm=not sys.stderr.isatty(),
-        ),
-    )
-    if sys.stderr.isatty():
-        trainer.remove_callback(PrinterCallback)
-    else:
-        trainer.remove_callback(ProgressCallback)
-    trainer.train()
-    lm.model.eval()

@@ -118,10 +118,22 @@ class SFT(Strict):
     learning_rate: float = Field(gt=0, description="peak learning rate")
     epochs: Count = Field(description="passes over the selected traces")
     batch_size: Count = Field(description="traces per optimiser step")
+    traces_per_micro_batch: Count | None = Field(
+        description="traces of a batch that are trained on at a time, their gradients summed, "
+        "which takes less memory and changes nothing else; null: all"
+    )
+    checkpoint_every: Count = Field(description="steps between checkpoints to resume from")
     supervise: Literal["last", "all"] = Field(
         description="loss on the last attempt only, or on every attempt of a trace"
     )
     max_traces: Count = Field(description="traces kept at most, drawn at random (per round)")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.batch_size % (self.traces_per_micro_batch or 1):
+            why = f"{self.traces_per_micro_batch} is not a divisor of batch_size {self.batch_size}"
+            raise KeyFaultError("traces_per_micro_batch", why)
+        return self
 
 
 class AdaptiveBeta2(Strict):

@@ -17,6 +17,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
+    from pathlib import Path
+
     from selfcorrect import files, provenance, seeds
     from selfcorrect.jobs import FinetuneJob
 
@@ -35,7 +37,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     lm = trainable(arguments.start, job.loading, arguments.device, seed)
     work = arguments.model.with_name("work")
     with files.locked(work):
-        finetune(lm, traces, job.sft, job.loading, seed, work)
+        # A checkpoint is of one job: of this spec, this code and these inputs.
+        identity = cli.identity("finetune", job, Path(arguments.start), arguments.selection)
+        own = work / files.digest(identity)
+        own.mkdir(exist_ok=True)
+        finetune(lm, traces, job.sft, job.loading, seed, own)
         record = provenance.describe(job, watch, start=arguments.start, traces=len(traces))
         models.save(lm, arguments.model, record)
     files.remove(work)
