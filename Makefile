@@ -46,7 +46,7 @@ $(READY): requirements.lock pyproject.toml
 lock: ## Resolve pyproject.toml anew and rewrite requirements.lock; then run the tests
 	rm -rf build/lock
 	"$(PYTHON)" -m venv build/lock
-	build/lock/bin/python -m pip install --editable '.[dev,tensorboard]'
+	build/lock/bin/python -m pip install --editable '.[dev,slurm,tensorboard]'
 	sed '/^[^#]/,$$d' requirements.lock > build/requirements.lock
 	build/lock/bin/python -m pip freeze --all --exclude-editable --exclude pip \
 		| sed -e 's/^\(torch==[^+]*\)+.*/\1/' -e '/^#/d' \
