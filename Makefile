@@ -11,11 +11,11 @@ READY := .venv/.ready
 ACTIVATE := . $(BIN)/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help tables figures test lint lock clean distclean
+.PHONY: help tables figures test test-slurm lint lock clean distclean
 
 help: ## Show this help
 	@echo "Usage: make TARGET [PYTHON=python3.12] [CORES=4]"
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; \
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; \
 		do printf '  %-10s %s\n' "$$target" "$$text"; done
 
 tables: $(READY) ## Train and evaluate every method; tables in results/tables (SNAKEMAKE_ARGS=...)
@@ -26,6 +26,11 @@ figures: $(READY) ## The same for figures, in results/figures
 
 test: $(READY) ## Run the tests (PYTEST_ARGS="-k floors")
 	$(ACTIVATE) pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+test-slurm: $(READY) ## Run the workflow on a SLURM made for it (Debian, root)
+	@command -v slurmctld > /dev/null && command -v munged > /dev/null || { \
+		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y slurm-wlm munge; }
+	$(ACTIVATE) SLURM_TESTS=1 pytest tests/slurm $(PYTEST_ARGS)
 
 lint: $(READY) ## Check style and types
 	$(ACTIVATE) ruff check
@@ -46,7 +51,7 @@ $(READY): requirements.lock pyproject.toml
 lock: ## Resolve pyproject.toml anew and rewrite requirements.lock; then run the tests
 	rm -rf build/lock
 	"$(PYTHON)" -m venv build/lock
-	build/lock/bin/python -m pip install --editable '.[dev,tensorboard]'
+	build/lock/bin/python -m pip install --editable '.[dev,slurm,tensorboard]'
 	sed '/^[^#]/,$$d' requirements.lock > build/requirements.lock
 	build/lock/bin/python -m pip freeze --all --exclude-editable --exclude pip \
 		| sed -e 's/^\(torch==[^+]*\)+.*/\1/' -e '/^#/d' \

@@ -272,3 +272,10 @@ def test_the_same_seed_gives_the_same_tables(finished, tmp_path):
     for name in ("main.csv", "ablations.csv", "main.md"):
         first = (finished / RESULTS / "tables" / name).read_bytes()
         assert (project / RESULTS / "tables" / name).read_bytes() == first
+
+
+def test_an_rl_job_is_shared_by_two_processes(project):
+    content = {"compute": {"processes": 2}, "methods": {"score": {"rl": {"alpha": 5.0}}}}
+    model = RESULTS / "carry/score/seed0/model"
+    snakemake(project, *overlay(project, "team", content)[:-1], str(model))
+    assert json.loads((project / model / "provenance.json").read_text())["processes"] == 2

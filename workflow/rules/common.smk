@@ -76,8 +76,9 @@ def team_step(name):
     """The same for a step that several processes share."""
     if COMPUTE.processes == 1:
         return step(name)
-    launcher = "python -m torch.distributed.run --standalone"
-    return f"{launcher} --nproc-per-node {COMPUTE.processes} -m selfcorrect.steps.{name}"
+    # Past "--" torchrun reads no options of its own: it takes --start for its --start-method.
+    launcher = f"python -m torch.distributed.run --standalone --nproc-per-node {COMPUTE.processes}"
+    return f"{launcher} -m -- selfcorrect.steps.{name}"
 
 
 def spec_of(job):
