@@ -18,6 +18,7 @@ import torch
 from subject import parser, subject
 
 from selfcorrect.lm.models import LanguageModel, prepare_process
+from selfcorrect.lm.torch_engine import TorchEngine
 from selfcorrect.records import Attempt, Problem, Trace
 from selfcorrect.rollout import rollout
 from selfcorrect.tasks import Testbed
@@ -30,7 +31,7 @@ def ours(
 ) -> list[Trace]:
     """Two attempts at each problem by ``rollout``."""
     return rollout(
-        lm.engine, lm.chat, task, problems, instruction=task.prompts.correction, turns=TURNS,
+        TorchEngine(lm.model, lm.chat.eos, lm.chat.pad), lm.chat, task, problems, instruction=task.prompts.correction, turns=TURNS,
         samples=1, max_new_tokens=limit, temperature=1.0,
         seeds=range(seed, seed + len(problems)),
     )  # fmt: skip

@@ -24,6 +24,7 @@ from selfcorrect import config, prompts
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.models import LanguageModel, tiny_model
 from selfcorrect.lm.tokenizer import word_level_tokenizer
+from selfcorrect.lm.torch_engine import TorchEngine
 from selfcorrect.plan import Plan
 from selfcorrect.records import Attempt, Grade, Problem, Submission, Trace, Verdict
 from selfcorrect.spec import RL, SFT, Adaptation, TinyModel
@@ -141,6 +142,11 @@ def language_model(seed: int = 0, scale: float = 10.0) -> LanguageModel:
     return LanguageModel(model, chat)
 
 
+def torch_engine(lm: LanguageModel) -> TorchEngine:
+    """The built-in engine on a model."""
+    return TorchEngine(lm.model, lm.chat.eos, lm.chat.pad)
+
+
 def save_checkpoint(folder: Path) -> None:
     """An ordinary checkpoint: Qwen2 of random weights, a byte-level tokenizer, ChatML."""
     trained = ByteLevelBPETokenizer()
@@ -237,7 +243,8 @@ _TINY_CONFIG = {
     "tasks.carry.model.tiny.heads": 2,
     "tasks.carry.model.tiny.max_positions": 64,
     "tasks.carry.model.pretraining": _PRETRAINING,
-    "tasks.carry.generation": {"max_new_tokens": 4, "batch_size": 8},
+    "tasks.carry.generation.max_new_tokens": 4,
+    "tasks.carry.generation.batch_size": 8,
     "tasks.carry.sampling": {"problems": 12, "samples_per_problem": 2, "temperature": 1.0},
     "tasks.carry.sft": _SFT,
     "tasks.carry.rl": _RL,

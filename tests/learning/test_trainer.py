@@ -19,7 +19,7 @@ from selfcorrect.lm.models import LanguageModel
 from selfcorrect.records import Trace
 from selfcorrect.rollout import rollout
 from selfcorrect.spec.training import RL, AdaptiveBeta2, Generation
-from tiny import Toy, grade, language_model, plain_logits, rl, same_weights, weights
+from tiny import Toy, grade, language_model, plain_logits, rl, same_weights, torch_engine, weights
 
 TASK = Toy()
 PROBLEMS = TASK.problems("train")
@@ -37,7 +37,7 @@ def offline_attempts() -> dict[str, list[Any]]:
     """First attempts of another model, two for each problem."""
     other = lm(seed=7)
     traces = rollout(
-        other.engine, other.chat, TASK, PROBLEMS, instruction=TASK.prompts.correction, turns=1,
+        torch_engine(other), other.chat, TASK, PROBLEMS, instruction=TASK.prompts.correction, turns=1,
         samples=2, max_new_tokens=LIMIT, temperature=1.0, seeds=range(len(PROBLEMS)),
     )  # fmt: skip
     return {
@@ -50,7 +50,9 @@ OFFLINE = offline_attempts()
 
 
 def setting(*, max_new_tokens: int = LIMIT, batch_size: int = 1000, **changes: Any) -> Setting:
-    limits = Generation(max_new_tokens=max_new_tokens, batch_size=batch_size)
+    limits = Generation(
+        max_new_tokens=max_new_tokens, batch_size=batch_size, engine="torch", cache_mb=1
+    )
     usual = {"task": TASK, "problems": PROBLEMS, "generation": limits, "seed": 0}
     return Setting(**{**usual, "offline": OFFLINE, **changes})
 

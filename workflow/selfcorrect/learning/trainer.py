@@ -23,6 +23,7 @@ from selfcorrect.learning.rewards import advantages, balanced_beta2, returns, sh
 from selfcorrect.learning.scoring import score
 from selfcorrect.lm.batch import TraceBatch, collate
 from selfcorrect.lm.checkpoint import Workspace
+from selfcorrect.lm.engines import make_engine
 from selfcorrect.lm.models import LanguageModel
 from selfcorrect.lm.reference import Reference
 from selfcorrect.lm.team import Team
@@ -86,6 +87,7 @@ class Trainer:
         self.policy, self.rl, self.setting, self.team = policy, rl, setting, team or Team()
         # Evaluation mode: no dropout, so that the policy trained is the policy sampled.
         policy.model.eval()
+        self.engine = make_engine(policy, setting.generation)
         self.reference = Reference(reference and reference.model, policy.model)
         self.optimiser = Optimiser(policy.model.parameters(), rl.learning_rate)
         # Offline first attempts exist for the problems that were sampled, often not for all.
@@ -145,7 +147,7 @@ class Trainer:
         for start in range(0, len(places), size):
             part = places[start : start + size]
             traces += rollout(
-                self.policy.engine,
+                self.engine,
                 self.policy.chat,
                 setting.task,
                 [problems[place] for place in part],
@@ -184,6 +186,7 @@ class Trainer:
         ]
         for update in range(rl.updates_per_batch):
             metrics = self._gradient_step(parts, first=update == 0)
+        self.engine.refresh()
         numbers = {**_batch_numbers(outcomes, rewards, rl), **metrics, "beta2": self.beta2}
         if rl.adaptive_beta2.rate > 0 and rl.beta2 > 0:
             self.beta2 = balanced_beta2(
@@ -277,6 +280,7 @@ class Trainer:
 
     def _load(self, weights: Mapping[str, Tensor]) -> None:
         self.policy.model.load_state_dict(weights, strict=False)
+        self.engine.refresh()
 
     def _state(self) -> dict[str, Any]:
         return {
