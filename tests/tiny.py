@@ -69,11 +69,11 @@ CHATML = (
 
 
 @cache
-def bare_model(family: str = "llama", seed: int = 5) -> Any:
+def bare_model(family: str = "llama", seed: int = 5, width: int = 32) -> Any:
     """A random `transformers` model of a family; shared, so leave its weights alone."""
     model, settings, own = _FAMILIES[family]
     torch.manual_seed(seed)
-    made = model(settings(**_SHAPE, **own)).eval()
+    made = model(settings(**{**_SHAPE, **own, "hidden_size": width})).eval()
     for parameter in made.parameters():  # vectors (norms, biases) start out as constants
         if parameter.dim() == 1:
             torch.nn.init.normal_(parameter, 0.5, 0.3)
@@ -130,9 +130,9 @@ def tokenizer() -> Any:
     )
 
 
-def language_model(seed: int = 0, scale: float = 10.0) -> LanguageModel:
+def language_model(seed: int = 0, scale: float = 10.0, width: int = 16) -> LanguageModel:
     """A random Llama of 2 layers; ``scale`` moves it away from the uniform distribution."""
-    spec = TinyModel(hidden_size=16, intermediate_size=24, layers=2, heads=2, max_positions=96)
+    spec = TinyModel(hidden_size=width, intermediate_size=24, layers=2, heads=2, max_positions=96)
     chat = Chat(tokenizer())
     model = tiny_model(spec, chat.tokenizer, seed).eval()
     with torch.no_grad():

@@ -37,8 +37,9 @@ def offline_attempts() -> dict[str, list[Any]]:
     """First attempts of another model, two for each problem."""
     other = lm(seed=7)
     traces = rollout(
-        torch_engine(other), other.chat, TASK, PROBLEMS, instruction=TASK.prompts.correction, turns=1,
-        samples=2, max_new_tokens=LIMIT, temperature=1.0, seeds=range(len(PROBLEMS)),
+        torch_engine(other), other.chat, TASK, PROBLEMS,
+        instruction=TASK.prompts.correction, turns=1, samples=2,
+        max_new_tokens=LIMIT, temperature=1.0, seeds=range(len(PROBLEMS)),
     )  # fmt: skip
     return {
         problem.id: [t.attempts[0] for t in traces if t.problem.id == problem.id]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from selfcorrect import seeds
 from selfcorrect.learning.optimiser import Optimiser
-from selfcorrect.learning.policy_gradient import Totals, policy_gradient_loss
+from selfcorrect.learning.policy_gradient import Totals, policy_gradient_loss, sampling_gap
 from selfcorrect.learning.rewards import advantages, balanced_beta2, returns, shaped_rewards
 from selfcorrect.learning.scoring import score
 from selfcorrect.lm.batch import TraceBatch, collate
@@ -184,8 +184,9 @@ class Trainer:
             Part(collate(traces[at : at + size], pad, device), own[at : at + size])
             for at in range(0, len(traces), size)
         ]
+        metrics: dict[str, float] = {}
         for update in range(rl.updates_per_batch):
-            metrics = self._gradient_step(parts, first=update == 0)
+            metrics |= self._gradient_step(parts, first=update == 0)
         self.engine.refresh()
         numbers = {**_batch_numbers(outcomes, rewards, rl), **metrics, "beta2": self.beta2}
         if rl.adaptive_beta2.rate > 0 and rl.beta2 > 0:
@@ -227,6 +228,11 @@ class Trainer:
             )
             loss.backward()
             self.optimiser.accumulate()
+            if first:
+                recorded = part.batch.logprobs
+                numbers["sampling_gap"] = sampling_gap(
+                    statistics.logprobs, recorded, part.batch.turns, totals
+                )
             metrics.update(numbers)
         self.team.add(self.optimiser.gradients())
         metrics = self._summed(metrics)

@@ -3,7 +3,7 @@
 A backend opens a *session* on a batch of prompts and keeps whatever it needs (a KV cache) to go
 on from there: ``sample`` lets every row write an attempt, ``extend`` appends tokens that the
 rows read, and so on for as many turns as wanted. ``torch_engine.py`` is the built-in backend,
-``vllm_engine.py`` the one for large models on a GPU; ``engines.py`` makes the one that is asked for.
+``vllm_engine.py`` the one for large models; ``engines.py`` makes the one that a config names.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The weights of a model with adapters as those of an ordinary model, for engines that want such."""
+"""The weights of a model with adapters as an ordinary model's, for engines that want those."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -44,6 +44,7 @@ class VLLMEngine:
             dtype=str(model.dtype).removeprefix("torch."),
             max_model_len=self.context,
             skip_tokenizer_init=True,
+            use_tqdm_on_load=False,
             generation_config="vllm",  # not the checkpoint's: it may change the distribution
             logprobs_mode="processed_logprobs",  # after the temperature
             enable_prefix_caching=True,
@@ -121,7 +122,8 @@ def _vllm() -> Any:
     """
     # In a process of its own vLLM could not be handed the weights as they lie in memory.
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    # Its warnings are of what we leave out on purpose (a tokenizer, threads of its own), at length.
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     try:
         import vllm
     except ImportError as error:
