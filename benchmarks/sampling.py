@@ -18,6 +18,7 @@ import torch
 from subject import parser, subject
 
 from selfcorrect.lm.models import LanguageModel, prepare_process
+from selfcorrect.lm.torch_engine import TorchEngine
 from selfcorrect.records import Attempt, Problem, Trace
 from selfcorrect.rollout import rollout
 from selfcorrect.tasks import Testbed
@@ -29,8 +30,9 @@ def ours(
     lm: LanguageModel, task: Testbed, problems: Sequence[Problem], limit: int, seed: int
 ) -> list[Trace]:
     """Two attempts at each problem by ``rollout``."""
+    engine = TorchEngine(lm.model, lm.chat.eos, lm.chat.pad)
     return rollout(
-        lm.engine, lm.chat, task, problems, instruction=task.prompts.correction, turns=TURNS,
+        engine, lm.chat, task, problems, instruction=task.prompts.correction, turns=TURNS,
         samples=1, max_new_tokens=limit, temperature=1.0,
         seeds=range(seed, seed + len(problems)),
     )  # fmt: skip

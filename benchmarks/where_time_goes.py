@@ -103,7 +103,7 @@ def step_shares(arguments: argparse.Namespace) -> str:
             (module, "grade_traces", "grading"),
             (scoring, "continuation_states", "forward"),
             (reference, "continuation_states", "reference"),
-            (module, "score", "loss"),
+            (trainer.trained, "score", "loss"),
             (module, "policy_gradient_loss", "loss"),
             (torch.Tensor, "backward", "backward"),
             (torch.nn.utils, "clip_grad_norm_", "clip and Adam"),

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def copy_of_the_project(folder: Path) -> Path:
     """The project without what was made in it; ``folder`` must not be there yet."""
-    ignored = shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", "*.egg-info",
+    ignored = shutil.ignore_patterns(".git", ".venv*", "results", ".snakemake", "*.egg-info",
                                      "__pycache__", ".*_cache", ".hypothesis", "build")  # fmt: skip
     shutil.copytree(ROOT, folder, ignore=ignored)
     return folder

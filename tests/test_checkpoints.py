@@ -48,7 +48,7 @@ def overlay(folder: Path) -> dict:
         "test": humaneval,
         "corpus": None,
         "model": task["model"] | {"path": str(folder / "checkpoint")},
-        "generation": {"max_new_tokens": 12, "batch_size": 16},
+        "generation": task["generation"] | {"max_new_tokens": 12, "batch_size": 16},
         "sampling": {"problems": 8, "samples_per_problem": 2, "temperature": 1.0},
         "rl": task["rl"] | {"steps": 4, "prompts_per_batch": 2, "samples_per_prompt": 2},
         "evaluation": task["evaluation"] | {

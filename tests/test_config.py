@@ -186,6 +186,10 @@ FAULTS = {
         f"{CODE}.corpus.kind: 'carry', but the data is of kind 'precedence'",
     ),
     "neither a corpus nor a model": ({f"{CODE}.corpus": None}, f"{CODE}.corpus: needed"),
+    "several processes with vLLM": (
+        {f"{TASK}.generation.engine": "vllm", "compute.processes": 2},
+        f"{TASK}.generation.engine: vllm samples in one process, and compute.processes is 2",
+    ),
     "two sources of attempts to repair": (
         {f"{CODE}.evaluation.repairs": {"problems": 1, "file": "a", "writer": "b"}},
         f"{CODE}.evaluation.repairs.writer: give `file` or `writer`, not both",
@@ -311,6 +315,7 @@ CHOICES: dict[str, list[Any]] = {
     "keep": ["last", "best"],
     "revision": ["some-commit"],
     "dtype": ["bfloat16"],
+    "engine": ["vllm"],
     "attention": ["eager"],
     "lora": [{"rank": 8, "alpha": 16.0, "modules": "all-linear"}],
     "reference": ["cpu"],

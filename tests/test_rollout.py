@@ -8,7 +8,7 @@ import torch
 from selfcorrect.lm.tokenizer import EOS
 from selfcorrect.records import Attempt, Trace
 from selfcorrect.rollout import rollout
-from tiny import Toy, grade, language_model, plain_logprobs
+from tiny import Toy, grade, language_model, plain_logprobs, torch_engine
 
 LM = language_model(seed=2, scale=8.0)
 TASK = Toy()
@@ -25,7 +25,7 @@ def roll(seed: int = 0, **changes) -> list[Trace]:
         "temperature": 1.0,
         "seeds": [seed + place for place in range(len(PROBLEMS))],
     }
-    return rollout(LM.engine, LM.chat, TASK, PROBLEMS, **{**settings, **changes})
+    return rollout(torch_engine(LM), LM.chat, TASK, PROBLEMS, **{**settings, **changes})
 
 
 def content(attempt: Attempt) -> str:
@@ -114,7 +114,7 @@ def test_a_problems_traces_do_not_depend_on_the_problems_beside_it():
     whole = roll()
     for place, problem in enumerate(PROBLEMS):
         alone = rollout(
-            LM.engine, LM.chat, TASK, [problem], instruction=CORRECTION, turns=2, samples=4,
+            torch_engine(LM), LM.chat, TASK, [problem], instruction=CORRECTION, turns=2, samples=4,
             max_new_tokens=6, temperature=1.0, seeds=[place],
         )  # fmt: skip
         beside = whole[4 * place : 4 * place + 4]
@@ -127,7 +127,7 @@ def test_turns_draw_from_streams_of_their_own():
     """With one stream for all turns, a model that forgot the first turn would repeat itself."""
     flat = language_model(scale=0.0)  # every token equally likely, always
     traces = rollout(
-        flat.engine, flat.chat, TASK, PROBLEMS, instruction=CORRECTION, turns=2, samples=4,
+        torch_engine(flat), flat.chat, TASK, PROBLEMS, instruction=CORRECTION, turns=2, samples=4,
         max_new_tokens=6, temperature=1.0, seeds=range(len(PROBLEMS)),
     )  # fmt: skip
     assert sum(t.attempts[0].tokens == t.attempts[1].tokens for t in traces) <= 2

@@ -24,6 +24,7 @@ from selfcorrect import config, prompts
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.models import LanguageModel, tiny_model
 from selfcorrect.lm.tokenizer import word_level_tokenizer
+from selfcorrect.lm.torch_engine import TorchEngine
 from selfcorrect.plan import Plan
 from selfcorrect.records import Attempt, Grade, Problem, Submission, Trace, Verdict
 from selfcorrect.spec import RL, SFT, Adaptation, TinyModel
@@ -68,11 +69,11 @@ CHATML = (
 
 
 @cache
-def bare_model(family: str = "llama", seed: int = 5) -> Any:
+def bare_model(family: str = "llama", seed: int = 5, width: int = 32) -> Any:
     """A random `transformers` model of a family; shared, so leave its weights alone."""
     model, settings, own = _FAMILIES[family]
     torch.manual_seed(seed)
-    made = model(settings(**_SHAPE, **own)).eval()
+    made = model(settings(**{**_SHAPE, **own, "hidden_size": width})).eval()
     for parameter in made.parameters():  # vectors (norms, biases) start out as constants
         if parameter.dim() == 1:
             torch.nn.init.normal_(parameter, 0.5, 0.3)
@@ -129,9 +130,9 @@ def tokenizer() -> Any:
     )
 
 
-def language_model(seed: int = 0, scale: float = 10.0) -> LanguageModel:
+def language_model(seed: int = 0, scale: float = 10.0, width: int = 16) -> LanguageModel:
     """A random Llama of 2 layers; ``scale`` moves it away from the uniform distribution."""
-    spec = TinyModel(hidden_size=16, intermediate_size=24, layers=2, heads=2, max_positions=96)
+    spec = TinyModel(hidden_size=width, intermediate_size=24, layers=2, heads=2, max_positions=96)
     chat = Chat(tokenizer())
     model = tiny_model(spec, chat.tokenizer, seed).eval()
     with torch.no_grad():
@@ -139,6 +140,11 @@ def language_model(seed: int = 0, scale: float = 10.0) -> LanguageModel:
             if parameter.dim() > 1:
                 parameter.mul_(scale)
     return LanguageModel(model, chat)
+
+
+def torch_engine(lm: LanguageModel) -> TorchEngine:
+    """The built-in engine on a model."""
+    return TorchEngine(lm.model, lm.chat.eos, lm.chat.pad)
 
 
 def save_checkpoint(folder: Path) -> None:
@@ -239,7 +245,8 @@ _TINY_CONFIG = {
     "tasks.carry.model.tiny.heads": 2,
     "tasks.carry.model.tiny.max_positions": 64,
     "tasks.carry.model.pretraining": _PRETRAINING,
-    "tasks.carry.generation": {"max_new_tokens": 4, "batch_size": 8},
+    "tasks.carry.generation.max_new_tokens": 4,
+    "tasks.carry.generation.batch_size": 8,
     "tasks.carry.sampling": {"problems": 12, "samples_per_problem": 2, "temperature": 1.0},
     "tasks.carry.sft": _SFT,
     "tasks.carry.rl": _RL,

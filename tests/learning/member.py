@@ -11,7 +11,7 @@ from selfcorrect.lm.checkpoint import Workspace
 from selfcorrect.lm.team import Team
 from selfcorrect.rollout import rollout
 from selfcorrect.spec import Generation
-from tiny import Toy, language_model, rl
+from tiny import Toy, language_model, rl, torch_engine
 
 
 def main(folder: Path) -> None:
@@ -24,7 +24,7 @@ def main(folder: Path) -> None:
     for each in (policy, reference):
         each.model.to(getattr(torch, settings.get("dtype", "float64")))
     firsts = rollout(
-        writer.engine, writer.chat, task, problems, instruction=task.prompts.correction, turns=1,
+        torch_engine(writer), writer.chat, task, problems, instruction=task.prompts.correction, turns=1,
         samples=1, max_new_tokens=4, temperature=1.0, seeds=range(len(problems)),
     )  # fmt: skip
     setting = Setting(

@@ -22,7 +22,9 @@ from torch import Tensor
 
 from selfcorrect.learning.policy_gradient import (
     TokenStatistics,
+    Totals,
     policy_gradient_loss,
+    sampling_gap,
     token_statistics,
 )
 from selfcorrect.learning.rewards import advantages, returns, shaped_rewards
@@ -817,6 +819,17 @@ def test_precision_is_at_least_single(kl, given_dtype, kept):
     )
     statistics = token_statistics(logits, reference, world.batch.tokens, 1.0, kl)
     assert {statistics.logprobs.dtype, statistics.kl.dtype, statistics.entropy.dtype} == {kept}
+
+
+def test_the_sampling_gap_is_the_mean_over_sampled_tokens_and_parts_sum_to_it():
+    turns = torch.tensor([[1, 1, 0, 2], [1, 0, 2, 0]])
+    recorded = torch.full((2, 4), -1.0)
+    logprobs = torch.tensor([[-1.0, -1.5, 9.0, -0.5], [-1.0, 9.0, -3.0, 9.0]])
+    totals = Totals.of([turns], 2)
+    assert sampling_gap(logprobs, recorded, turns, totals) == pytest.approx((0.5 + 0.5 + 2) / 5)
+    parts = [sampling_gap(*(each[row : row + 1] for each in (logprobs, recorded, turns)), totals)
+             for row in range(2)]  # fmt: skip
+    assert sum(parts) == pytest.approx((0.5 + 0.5 + 2) / 5)
 
 
 def test_reference_logits_may_come_from_inference_mode():

@@ -28,6 +28,7 @@ from tiny import (
     plain_logprobs,
     same_weights,
     sft,
+    torch_engine,
     trace,
     weights,
 )
@@ -72,7 +73,7 @@ def lm() -> LanguageModel:
 
 def sampled(lm: LanguageModel) -> list[Trace]:
     return rollout(
-        lm.engine, lm.chat, TASK, TASK.problems("train")[:6],
+        torch_engine(lm), lm.chat, TASK, TASK.problems("train")[:6],
         instruction=prompts.CARRY.correction, turns=2, samples=2, max_new_tokens=4,
         temperature=1.0, seeds=range(6),
     )  # fmt: skip

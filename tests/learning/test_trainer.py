@@ -20,7 +20,7 @@ from selfcorrect.lm.models import LanguageModel, adapted
 from selfcorrect.records import Trace
 from selfcorrect.rollout import rollout
 from selfcorrect.spec.training import RL, AdaptiveBeta2, Generation, LoRA
-from tiny import Toy, grade, language_model, plain_logits, rl, same_weights, weights
+from tiny import Toy, grade, language_model, plain_logits, rl, same_weights, torch_engine, weights
 
 TASK = Toy()
 PROBLEMS = TASK.problems("train")
@@ -38,8 +38,9 @@ def offline_attempts() -> dict[str, list[Any]]:
     """First attempts of another model, two for each problem."""
     other = lm(seed=7)
     traces = rollout(
-        other.engine, other.chat, TASK, PROBLEMS, instruction=TASK.prompts.correction, turns=1,
-        samples=2, max_new_tokens=LIMIT, temperature=1.0, seeds=range(len(PROBLEMS)),
+        torch_engine(other), other.chat, TASK, PROBLEMS,
+        instruction=TASK.prompts.correction, turns=1, samples=2,
+        max_new_tokens=LIMIT, temperature=1.0, seeds=range(len(PROBLEMS)),
     )  # fmt: skip
     return {
         problem.id: [t.attempts[0] for t in traces if t.problem.id == problem.id]
@@ -51,7 +52,9 @@ OFFLINE = offline_attempts()
 
 
 def setting(*, max_new_tokens: int = LIMIT, batch_size: int = 1000, **changes: Any) -> Setting:
-    limits = Generation(max_new_tokens=max_new_tokens, batch_size=batch_size)
+    limits = Generation(
+        max_new_tokens=max_new_tokens, batch_size=batch_size, engine="torch", cache_mb=1
+    )
     usual = {"task": TASK, "problems": PROBLEMS, "generation": limits, "seed": 0}
     return Setting(**{**usual, "offline": OFFLINE, **changes})
 
@@ -534,6 +537,15 @@ def test_a_line_a_step_with_every_turn(tmp_path, turns):
         assert ("same" in line) == (turns > 1)
         assert all(math.isfinite(value) for value in line.values())
         assert line["tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize("settings", [rl(), rl(updates_per_batch=3, prompts_per_micro_batch=2)])
+def test_the_log_tells_when_the_engine_samples_from_another_policy(settings):
+    ours = trainer(settings)
+    assert 0 < ours.update(ours.sample())["sampling_gap"] < 1e-5
+    assert ours.update(ours.sample())["sampling_gap"] < 1e-5
+    ours.engine.model = lm(seed=9).model
+    assert ours.update(ours.sample())["sampling_gap"] > 0.1
 
 
 def test_what_the_log_says_of_a_batch():

@@ -1,59 +1,28 @@
 """The sampling engine against models read plainly: one conversation at a time, whole, no cache."""
 
 import copy
-from collections.abc import Sequence
 from itertools import chain
 
 import pytest
 import torch
 from scipy.stats import chisquare
 
+from conversations import (
+    LIMIT,
+    PROMPTS,
+    Turn,
+    assert_follows_the_model,
+    converse,
+    row_seeds,
+    tokens_of,
+)
 from selfcorrect.lm import slab, torch_engine
-from selfcorrect.lm.engine import Completion
 from selfcorrect.lm.torch_engine import TorchEngine, choose
-from selfcorrect.seeds import derive
-from tiny import EOS, FAMILIES, PAD, VOCABULARY, bare_model, plain_logprobs
-
-PROMPTS = [[3], [4, 5, 6, 7, 2, 8, 3], [2, 2, 3], [8, 7], [5, 6, 5, 6, 5, 6, 5, 6, 5], [6, 4, 2]]
-INSTRUCTION = [EOS, 7, 8, 2]
-LIMIT = 7  # tokens an attempt may have
-
-Turn = list[tuple[list[int], Completion]]  # per row: what it had read, what it wrote
-
-
-def converse(
-    engine: TorchEngine,
-    prompts: Sequence[Sequence[int]] = PROMPTS,
-    *,
-    copies: int = 1,
-    turns: int = 2,
-    temperature: float = 1.0,
-    seed: int = 1,
-) -> list[Turn]:
-    """A conversation of every row, and the tokens each attempt was sampled after."""
-    session = engine.open(prompts, copies)
-    contexts = [list(prompt) for prompt in prompts for _ in range(copies)]
-    record = []
-    for turn in range(turns):
-        done = session.sample(LIMIT, temperature, row_seeds(len(contexts), seed, turn))
-        record.append(list(zip([list(context) for context in contexts], done, strict=True)))
-        bridges = [INSTRUCTION[0 if out.truncated else 1 :] for out in done]
-        session.extend(bridges)
-        for context, out, bridge in zip(contexts, done, bridges, strict=True):
-            context += [*out.tokens, *bridge]
-    return record
-
-
-def row_seeds(rows: int, *names: int) -> list[int]:
-    return [derive(row, *names) for row in range(rows)]
+from tiny import EOS, FAMILIES, PAD, bare_model, plain_logprobs
 
 
 def engine_of(family: str = "llama") -> TorchEngine:
     return TorchEngine(bare_model(family), EOS, PAD)
-
-
-def tokens_of(record: Sequence[Turn]) -> list[list[list[int]]]:
-    return [[out.tokens for _, out in turn] for turn in record]
 
 
 # --- what was recorded is what the model says ---------------------------------------------------
@@ -234,19 +203,4 @@ def test_half_precision_logits_are_widened():
 
 
 def test_the_engine_samples_from_the_models_distribution():
-    """A thousand copies of one prompt: first and second tokens by the model's own probabilities."""
-    model, copies = bare_model(), 2000
-    done = TorchEngine(model, EOS, PAD).open([PROMPTS[1]], copies).sample(2, 1.0, row_seeds(copies))
-    pairs = [tuple(out.tokens) for out in done]
-    assert len(pairs) == copies
-    possible = [(EOS,), *((a, b) for a in range(VOCABULARY) if a != EOS for b in range(VOCABULARY))]
-    with torch.no_grad():
-        expected = torch.stack(
-            [plain_logprobs(model, PROMPTS[1], pair, 1.0).sum() for pair in possible]
-        ).exp().double()  # fmt: skip
-    counts = torch.tensor([pairs.count(pair) for pair in possible]).double()
-    assert counts.sum() == copies
-    common = expected * copies >= 5
-    observed = torch.cat([counts[common], counts[~common].sum().reshape(1)])
-    wanted = torch.cat([expected[common], expected[~common].sum().reshape(1)])
-    assert chisquare(observed, wanted / wanted.sum() * copies).pvalue > 1e-3
+    assert_follows_the_model(engine_of(), bare_model())

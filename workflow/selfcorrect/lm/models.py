@@ -21,7 +21,6 @@ from transformers.utils import logging as transformers_logging
 from selfcorrect import files, provenance
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.head import check_head
-from selfcorrect.lm.torch_engine import TorchEngine
 from selfcorrect.spec import Loading, LoRA, TinyModel
 from selfcorrect.validation import ConfigError
 
@@ -35,11 +34,6 @@ class LanguageModel:
 
     model: Any
     chat: Chat
-
-    @property
-    def engine(self) -> TorchEngine:
-        """A sampling engine on the model's present weights."""
-        return TorchEngine(self.model, self.chat.eos, self.chat.pad)
 
 
 def prepare_process(threads: int = 1, device: str = "cpu") -> None:

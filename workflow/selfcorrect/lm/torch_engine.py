@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from selfcorrect.lm.engine import Completion
+from selfcorrect.lm.engine import Completion, check_fits, context_of
 from selfcorrect.lm.slab import slab_cache
 from selfcorrect.seeds import uniforms
-from selfcorrect.validation import ConfigError
 
 # Copying the cache to drop rows costs about as much as a few tokens: worth it once this share of
 # the rows in play has finished.
@@ -29,11 +28,14 @@ class TorchEngine:
         self.model = model
         self.eos = eos
         self.pad = pad
-        self.columns = columns or _context(model.config.get_text_config())
+        self.columns = columns or context_of(model.config.get_text_config())
 
     def open(self, prompts: Sequence[Sequence[int]], copies: int = 1) -> "TorchSession":
         """Read the prompts, each once, and start ``copies`` rows for each."""
         return TorchSession(self, prompts, copies)
+
+    def refresh(self) -> None:
+        """Nothing to do: sessions read the model itself."""
 
 
 class TorchSession:
@@ -114,12 +116,7 @@ class TorchSession:
 
     def _forward(self, block: Tensor, mask: Tensor) -> Tensor:
         """Read a block [R, k]; logits [R, V] after its last column."""
-        if mask.shape[1] > self._engine.columns:
-            raise ConfigError(
-                f"a conversation of {mask.shape[1]} tokens does not fit the model's "
-                f"{self._engine.columns}: lower generation.max_new_tokens, evaluation.window or "
-                "rl.turns, or use a model with a longer context"
-            )
+        check_fits(mask.shape[1], self._engine.columns)
         positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -block.shape[1] :]
         output = self._engine.model(
             input_ids=block,
@@ -131,15 +128,6 @@ class TorchSession:
         )
         logits: Tensor = output.logits[:, -1]
         return logits
-
-
-def _context(config: Any) -> int:
-    """Tokens a conversation may have: the model's context, or its sliding window if it has one.
-
-    A window slides over columns, holes included: beyond it a row would not be read as by itself.
-    """
-    window = getattr(config, "sliding_window", None)
-    return int(min(config.max_position_embeddings, window or config.max_position_embeddings))
 
 
 def choose(logits: Tensor, temperature: float, uniform: Tensor) -> tuple[Tensor, Tensor]:

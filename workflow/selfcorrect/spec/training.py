@@ -102,6 +102,14 @@ class Generation(Strict):
         description="tokens an attempt may have, EOS included; a longer attempt is truncated"
     )
     batch_size: Count = Field(description="conversations sampled at a time outside RL")
+    engine: Literal["torch", "vllm"] = Field(
+        description="what samples: the built-in engine, or vLLM, which is installed separately "
+        "(docs/engines.md)"
+    )
+    cache_mb: Count = Field(
+        description="memory of vLLM's KV cache, in MiB, beside its copy of the weights; the "
+        "built-in engine takes what its batch needs"
+    )
 
 
 class Sampling(Strict):

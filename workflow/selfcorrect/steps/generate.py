@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from selfcorrect.collect import Pass, collect
     from selfcorrect.lm import models
+    from selfcorrect.lm.engines import make_engine
     from selfcorrect.records import Problem, Trace
     from selfcorrect.rollout import rollout
     from selfcorrect.tasks import make_task
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     models.prepare_process(device=arguments.device)
     task, lm = make_task(job.data), models.load(arguments.model, job.loading, arguments.device)
+    engine = make_engine(lm, job.generation)
 
     def attempts(problems: Sequence[Problem], **how: Any) -> list[Trace]:
         settings: dict[str, Any] = {
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             ],
             "window": job.window,
         }
-        return rollout(lm.engine, lm.chat, task, problems, **(settings | how))
+        return rollout(engine, lm.chat, task, problems, **(settings | how))
 
     def repairs(problems: Sequence[Problem]) -> list[Trace]:
         firsts = [lm.chat.attempt(given[problem.id]) for problem in problems]

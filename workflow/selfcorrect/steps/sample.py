@@ -26,16 +26,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from selfcorrect.collect import Pass, collect
     from selfcorrect.lm import models
+    from selfcorrect.lm.engines import make_engine
     from selfcorrect.records import Problem, Trace
     from selfcorrect.rollout import rollout
     from selfcorrect.tasks import make_task
 
     models.prepare_process(device=arguments.device)
     task, lm = make_task(job.data), models.load(arguments.model, job.loading, arguments.device)
+    engine = make_engine(lm, job.generation)
 
     def sample(problems: Sequence[Problem]) -> list[Trace]:
         return rollout(
-            lm.engine,
+            engine,
             lm.chat,
             task,
             problems,

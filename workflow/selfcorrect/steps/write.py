@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     watch = provenance.Stopwatch()
 
     from selfcorrect.lm import models
+    from selfcorrect.lm.engines import make_engine
     from selfcorrect.progress import Progress
     from selfcorrect.records import Problem, Verdict
     from selfcorrect.rollout import rollout
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     models.prepare_process(device=arguments.device)
     task = make_task(job.data, cli.workplace(arguments))
     writer = models.load(arguments.model, job.loading, arguments.device)
+    engine = make_engine(writer, job.generation)
     problems = task.problems(job.split)
     starts = range(0, len(problems), job.generation.batch_size)
     progress = Progress("write", len(starts))
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for start in starts:
         part = problems[start : start + job.generation.batch_size]
         traces = rollout(
-            writer.engine,
+            engine,
             writer.chat,
             task,
             part,
