@@ -24,11 +24,12 @@ def main(folder: Path) -> None:
     for each in (policy, reference):
         each.model.to(getattr(torch, settings.get("dtype", "float64")))
     firsts = rollout(
-        torch_engine(writer), writer.chat, task, problems, instruction=task.prompts.correction, turns=1,
-        samples=1, max_new_tokens=4, temperature=1.0, seeds=range(len(problems)),
+        torch_engine(writer), writer.chat, task, problems,
+        instruction=task.prompts.correction, turns=1, samples=1, max_new_tokens=4, temperature=1.0, seeds=range(len(problems)),
     )  # fmt: skip
+    generation = Generation(engine="torch", cache_mb=64, max_new_tokens=4, batch_size=8)
     setting = Setting(
-        task, problems, Generation(max_new_tokens=4, batch_size=8), seed=0,
+        task, problems, generation, seed=0,
         offline={trace.problem.id: trace.attempts for trace in firsts},
         sharded=settings.get("sharded", False), recompute=settings.get("recompute", False),
     )  # fmt: skip
