@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -152,7 +153,7 @@ def test_a_results_folder_is_tried_beforehand(tmp_path, monkeypatch):
     def refuse(*arguments, **more):
         raise CLOSED
 
-    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
     with pytest.raises(FileProblem, match="set `results` in the config"):
         files.writable(tmp_path / "new/results")
 

@@ -89,8 +89,8 @@ def test_jobs_with_a_gpu_take_turns_and_the_others_do_not_wait(tmp_path):
         profile["set-resources"].setdefault(rule, {})["gpu"] = 1
     (project / "profiles/gpu").mkdir()
     (project / "profiles/gpu/config.yaml").write_text(yaml.safe_dump(profile))
-    holder = cluster.said("sbatch", "--parsable", "--gpus=1", "--output=/dev/null",
-                          "--wrap=sleep 1000").strip()  # fmt: skip
+    holder = cluster.said("sbatch", "--parsable", "--gpus=1", "--mem=10", "--time=30",
+                          "--output=/dev/null", "--wrap=sleep 1800").strip()  # fmt: skip
     before = len(cluster.jobs())
     grades = [f"carry/{method}/seed0/grades.parquet" for method in ("base", "self_refine")]
     run = Run(project, {}, *grades, profile="gpu")
@@ -100,7 +100,7 @@ def test_jobs_with_a_gpu_take_turns_and_the_others_do_not_wait(tmp_path):
         return [job.state for job in jobs if job.rule == "generate"] == ["PENDING"] * 2
 
     run.wait_for(generation_waits, "the base model, without the GPU")
-    cluster.said("scancel", holder)
+    cluster.said("scancel", holder)  # of the only GPU
     run.finish()
 
     jobs = cluster.jobs()[before:]
@@ -113,7 +113,7 @@ def test_a_killed_job_is_tried_again_and_a_hopeless_one_is_reported(project):
     """Training goes on from its checkpoint; the other methods do not mind."""
     steps = 60
     hopeless = project / RESULTS / "carry/pair_sft_d_plus/seed0/work"
-    hopeless.parent.mkdir()
+    hopeless.parent.mkdir(parents=True)
     hopeless.write_text("a file where the step needs a folder")
     before = len(cluster.jobs())
     method = {"stage1": {"rl": {"steps": steps, "share": 1.0}}}

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -91,9 +92,11 @@ def writable(folder: Path) -> None:
     Raises:
         FileProblem: it cannot.
     """
-    with replacing(folder / ".writable") as temporary:
-        temporary.write_text("")
-    remove(folder / ".writable")
+    with explaining(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Under a name of its own: on a cluster every job asks, many at the same moment.
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable."):
+            pass
 
 
 def remove(path: Path) -> None:
