@@ -29,7 +29,7 @@ class TorchEngine:
         self.model = model
         self.eos = eos
         self.pad = pad
-        self.columns = columns or _context(model.config.get_text_config())
+        self.columns = columns or context(model.config.get_text_config())
 
     def open(self, prompts: Sequence[Sequence[int]], copies: int = 1) -> "TorchSession":
         """Read the prompts, each once, and start ``copies`` rows for each."""
@@ -133,7 +133,7 @@ class TorchSession:
         return logits
 
 
-def _context(config: Any) -> int:
+def context(config: Any) -> int:
     """Tokens a conversation may have: the model's context, or its sliding window if it has one.
 
     A window slides over columns, holes included: beyond it a row would not be read as by itself.
