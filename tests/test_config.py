@@ -240,7 +240,8 @@ STEERING = {
     "compute.sandbox_workers": "how many programs a grading job executes at a time",
     "compute.device": "where models are; what is done stays done on another machine",
     "compute.processes": "how many processes share an RL job",
-    "compute.memory_mb": "what a job asks of a cluster",
+    "compute.memory_mb": "what a job asks of a cluster, and may take",
+    "compute.gpu_memory_gb": "what a job may take of a GPU",
     **{f"{task}.model.path": "which model folder the rules take as input instead of pretraining one"
        for task in (TASK, CODE)},
     **{f"{task}.evaluation.repairs.{key}": "whose attempts the rules take as input for repair"
@@ -298,6 +299,7 @@ CHOICES: dict[str, list[Any]] = {
     "lora": [{"rank": 8, "alpha": 16.0, "modules": "all-linear"}],
     "reference": ["cpu"],
     "device": ["cuda"],
+    "gpu_memory_gb": [80.0],
     "hub": ["some/where"],
     "subsets": [["another"]],
     "split": ["another"],

@@ -3,6 +3,7 @@
 
 rule write:
     input:
+        plan=memory_plan,
         model=lambda wildcards: writer(wildcards.task, local=True),
     output:
         given=f"{RESULTS}/{{task}}/given.jsonl",
@@ -30,6 +31,7 @@ rule write:
 
 rule generate:
     input:
+        plan=memory_plan,
         model=own_model,
         given=given_attempts,
     output:

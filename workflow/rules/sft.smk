@@ -29,6 +29,7 @@ rule select:
 
 rule finetune:
     input:
+        plan=memory_plan,
         model=parent_model,
         selection=f"{NODE}/selection.parquet",
     output:
