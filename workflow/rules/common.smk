@@ -76,7 +76,9 @@ def team_step(name):
     if COMPUTE.processes == 1:
         return step(name)
     launcher = "python -m torch.distributed.run --standalone"
-    return f"{launcher} --nproc-per-node {COMPUTE.processes} -m selfcorrect.steps.{name}"
+    return (
+        f"{launcher} --nproc-per-node {COMPUTE.processes} -m selfcorrect.steps.{name}"
+    )
 
 
 def spec_of(job):
@@ -171,9 +173,7 @@ def team_threads(wildcards):
 
 
 # What a step that grades is told of the place where programs are executed.
-WORKPLACE = (
-    f" --workers {COMPUTE.sandbox_workers} --executions {shlex.quote(f'{RESULTS}/executions.sqlite')}"
-)
+WORKPLACE = f" --workers {COMPUTE.sandbox_workers} --executions {shlex.quote(f'{RESULTS}/executions.sqlite')}"
 
 
 def evaluated(file):

@@ -44,19 +44,26 @@ class Precision:
 def kept_by_layer(shape: Shape, precision: Precision, read: Reading) -> int:
     """Bytes that a layer keeps of a forward pass for the way back."""
     size, inner = precision.size, shape.heads * shape.head_size
-    norm = FLOAT32 + (FLOAT32 if shape.wide_norms else precision.stream)
+    # Adapters are in float32, and read copies in it of what the layers that they are on read.
+    copied = shape.adapted > 0 and size < FLOAT32
     of_token = (
-        shape.norms * shape.hidden * norm
-        + 2 * shape.hidden * size  # read by the projections of attention and feed-forward part
+        shape.norms * shape.hidden * _norm(shape, precision)
         + 2 * inner * size  # queries, and what the output projection reads
-        + 4 * shape.intermediate * size
-        # An adapter is in float32, and so is its copy of what it reads.
-        + shape.adapted * FLOAT32
+        + (3 if copied else 4) * shape.intermediate * size
+        # What the projections of attention and of the feed-forward part read.
+        + (shape.adapted * FLOAT32 if copied else 2 * shape.hidden * size)
     )
     # Keys and values are repeated for every head where a mask is given.
     kv_heads = shape.kv_heads if precision.attention == "flash_attention_2" else shape.heads
     keys = read.rows * read.columns * 2 * kv_heads * shape.head_size * size
     return read.tokens * of_token + keys + _kept_of_scores(shape, precision, read)
+
+
+def _norm(shape: Shape, precision: Precision) -> int:
+    """Bytes that a norm keeps of a feature: as read, and as its weight, if trained, reads it."""
+    if shape.adapted:
+        return FLOAT32
+    return FLOAT32 + (FLOAT32 if shape.wide_norms else precision.stream)
 
 
 def _kept_of_scores(shape: Shape, precision: Precision, read: Reading) -> int:
@@ -78,19 +85,19 @@ def kept(
     """
     layers = [kept_by_layer(shape, precision, read) for read in reads]
     tokens = sum(read.tokens for read in reads)
-    norm = FLOAT32 + (FLOAT32 if shape.wide_norms else precision.stream)
+    norm = _norm(shape, precision)
     last = tokens * shape.hidden * (norm + precision.stream)  # the final norm, and what it makes
     masks = sum(read.scores for read in reads)  # a byte each
-    backward = max(_backward(shape, precision, read) for read in reads)
     if recompute:
         inputs = shape.layers * tokens * shape.hidden * precision.stream
-        return inputs + max(layers) + last + masks + backward
+        return inputs + max(layers) + last + masks
+    backward = max(_backward(shape, precision, read) for read in reads)
     return shape.layers * sum(layers) + last + masks + backward
 
 
 def _backward(shape: Shape, precision: Precision, read: Reading) -> int:
-    """Bytes of gradients in passing."""
-    scores = FLOAT32 * read.scores * shape.heads if precision.attention == "eager" else 0
+    """Bytes of gradients in passing, while the last layer still has all that it kept."""
+    scores = 2 * read.scores * shape.heads if precision.attention == "eager" else 0
     return read.tokens * 2 * (shape.intermediate + shape.hidden) * precision.size + scores
 
 

@@ -1,6 +1,7 @@
 """A model's shape, read from its configuration without its weights: all that memory depends on."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +43,8 @@ def shape_of(config: Any, lora: LoRA | None = None) -> Shape:
         ConfigError: it has no layers of the names that ``lora`` asks for.
     """
     with torch.device("meta"):
-        # Eager attention is there for every model, and changes no parameter.
-        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+        # Eager attention is there for every model; the configuration would note it.
+        model = AutoModelForCausalLM.from_config(deepcopy(config), attn_implementation="eager")
         head = model.get_output_embeddings().weight.numel()
         if lora is not None:
             model = with_adapter(model, lora)
