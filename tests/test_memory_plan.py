@@ -22,9 +22,9 @@ from selfcorrect.lm.memory.conversations import (
     check_context,
     conversations,
 )
-from selfcorrect.lm.memory.needs import GIB
-from selfcorrect.lm.memory.remedies import MIB, Limits
+from selfcorrect.lm.memory.remedies import Limits, limits_of, remedies
 from selfcorrect.lm.memory.shape import shape_of
+from selfcorrect.lm.memory.terms import GIB, MIB
 from selfcorrect.lm.memory.verdict import check_fit, markdown, plan_of
 from selfcorrect.plan import Plan
 from selfcorrect.validation import ConfigError
@@ -124,6 +124,26 @@ def test_main_memory_beside_a_gpu_can_only_be_given():
 def test_where_nothing_is_enough_a_smaller_model_is():
     said = refusal(math_job(), Limits(2 * GIB, 64 * GIB))
     assert all("tasks.math.model.path: a smaller model" in line for line in said.splitlines())
+
+
+@pytest.mark.parametrize(("on_gpu", "gib"), [(True, 40), (True, 20), (False, 40), (False, 8)])
+def test_every_remedy_told_helps_and_the_first_most(on_gpu, gib):
+    prompts = Prompts([], [300], 40)
+    found = Conversations(prompts, prompts)
+    limits = Limits(gib * GIB if on_gpu else None, gib * GIB)
+    shape = cache(partial(shape_of, QWEN))
+    for row in plan_of(math_job(), shape, found, on_gpu=on_gpu):
+        left = [limits.excess(one.needs) for one in remedies(row.job, row.setting, limits)]
+        assert all(excess < limits.excess(row.needs) for excess in left)
+        assert left == sorted(left)
+
+
+def test_a_gpu_that_is_not_there_must_be_described(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"compute\.gpu_memory_gb: null"):
+        limits_of(math_job(), "cuda")
+    assert limits_of(math_job(gpu_memory_gb=80.0), "cuda").gpu == 80 * GIB
+    assert limits_of(math_job(memory_mb=4000), "cpu") == Limits(None, 4000 * MIB)
 
 
 @pytest.mark.parametrize(

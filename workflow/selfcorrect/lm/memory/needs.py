@@ -3,9 +3,7 @@
 The most that may be needed: every prompt as long as the longest, every attempt as long as may be.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from selfcorrect.jobs import FinetuneJob, GenerateJob, ReinforceJob, SampleJob
@@ -16,70 +14,16 @@ from selfcorrect.lm.memory.kv_cache import (
     slab_bytes,
     slab_columns,
 )
-from selfcorrect.lm.memory.shape import Shape, Shapes
+from selfcorrect.lm.memory.shape import Shape
+from selfcorrect.lm.memory.terms import GIB, Items, Need, Needs, Setting
 from selfcorrect.spec import Generation, Loading
 
-GIB = 1 << 30
 PROCESS = GIB // 2  # Python with torch, transformers and TRL: 0.47 GiB
 # With CUDA's libraries, and what its context takes on the GPU: assumed, not measured.
 CUDA_PROCESS, CUDA_CONTEXT = 3 * GIB, GIB
 SIZES = {"float32": FLOAT32, "bfloat16": 2}  # bytes
 
 AnyJob = SampleJob | FinetuneJob | ReinforceJob | GenerateJob
-Items = Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Need:
-    """Bytes by item: what stays, and what comes in turns."""
-
-    stays: Items
-    turns: tuple[Items, ...] = ()
-
-    @property
-    def total(self) -> int:
-        """Bytes at the most."""
-        return sum(self.stays.values()) + max(
-            (sum(turn.values()) for turn in self.turns), default=0
-        )
-
-    @property
-    def items(self) -> dict[str, int]:
-        """All items that are not zero."""
-        every = chain.from_iterable(part.items() for part in (self.stays, *self.turns))
-        return {name: size for name, size in every if size}
-
-    def and_process(self, size: int) -> "Need":
-        """The same with what the process itself takes."""
-        return Need({"process": size, **self.stays}, self.turns)
-
-    def times(self, count: int) -> "Need":
-        """The same for ``count`` processes."""
-        stays, *turns = (
-            {name: count * size for name, size in part.items()}
-            for part in (self.stays, *self.turns)
-        )
-        return Need(stays, tuple(turns))
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a job's spec does not say."""
-
-    shape: Shapes  # of its model
-    prompt: int  # tokens of the longest first prompt
-    bridge: int  # tokens between two attempts
-    generation: Generation  # of the traces that are trained on
-    processes: int = 1
-    on_gpu: bool = False
-
-
-@dataclass(frozen=True)
-class Needs:
-    """A job's need of each GPU that it has, None where it has none, and of the main memory."""
-
-    gpu: Need | None
-    main: Need
 
 
 def needs(job: AnyJob, setting: Setting) -> Needs:

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from selfcorrect.jobs import FinetuneJob, GenerateJob, MemoryJob, ReinforceJob, SampleJob
-from selfcorrect.lm.memory.needs import GIB, AnyJob, Needs, Setting, needs
+from selfcorrect.lm.memory.needs import AnyJob, needs
+from selfcorrect.lm.memory.terms import GIB, MIB, Needs, Setting
 from selfcorrect.spec import LoRA
 from selfcorrect.validation import ConfigError
 
-MIB = 1 << 20
 ADAPTER = LoRA(rank=16, alpha=32.0, modules="all-linear")  # an example of one
 
 Case = tuple[AnyJob, Setting]

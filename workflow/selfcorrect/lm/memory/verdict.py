@@ -6,9 +6,10 @@ from typing import Any
 
 from selfcorrect.jobs import FinetuneJob, GenerateJob, MemoryJob, ReinforceJob, SampleJob
 from selfcorrect.lm.memory.conversations import Conversations
-from selfcorrect.lm.memory.needs import GIB, AnyJob, Need, Needs, Setting, needs
-from selfcorrect.lm.memory.remedies import MIB, Limits, Remedy, remedies
+from selfcorrect.lm.memory.needs import AnyJob, needs
+from selfcorrect.lm.memory.remedies import Limits, Remedy, remedies
 from selfcorrect.lm.memory.shape import Shapes
+from selfcorrect.lm.memory.terms import GIB, MIB, Need, Needs, Setting
 from selfcorrect.validation import ConfigError
 
 WORK = {SampleJob: "sampling", FinetuneJob: "fine-tuning", ReinforceJob: "RL",
