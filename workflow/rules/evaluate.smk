@@ -55,7 +55,9 @@ rule generate:
     shell:
         step("generate")
         + " --spec {params.spec:q} --model {params.model:q} --attempts {output.attempts:q}"
-        " {params.given}" + DEVICE + " > {log:q} 2>&1"
+        + " {params.given}"
+        + DEVICE
+        + " > {log:q} 2>&1"
 
 
 rule grade:

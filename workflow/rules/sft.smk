@@ -52,4 +52,6 @@ rule finetune:
     shell:
         step("finetune")
         + " --spec {params.spec:q} --start {params.start:q} --selection {input.selection:q}"
-        " --model {output.model:q}" + DEVICE + " > {log:q} 2>&1"
+        + " --model {output.model:q}"
+        + DEVICE
+        + " > {log:q} 2>&1"
