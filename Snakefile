@@ -15,6 +15,7 @@ configfile: "config/benchmarks.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/memory.smk"
 include: "workflow/rules/base.smk"
 include: "workflow/rules/sft.smk"
 include: "workflow/rules/rl.smk"

@@ -259,7 +259,8 @@ STEERING = {
     "compute.device": "where models are; what is done stays done on another machine",
     "compute.processes": "how many processes share an RL job",
     "compute.sharded": "whether they keep what is trained in parts",
-    "compute.memory_mb": "what a job asks of a cluster",
+    "compute.memory_mb": "what a job asks of a cluster, and may take",
+    "compute.gpu_memory_gb": "what a job may take of a GPU",
     **{f"{task}.model.path": "which model folder the rules take as input instead of pretraining one"
        for task in (TASK, CODE)},
     **{f"{task}.evaluation.repairs.{key}": "whose attempts the rules take as input for repair"
@@ -320,6 +321,7 @@ CHOICES: dict[str, list[Any]] = {
     "lora": [{"rank": 8, "alpha": 16.0, "modules": "all-linear"}],
     "reference": ["cpu"],
     "device": ["cuda"],
+    "gpu_memory_gb": [80.0],
     "hub": ["some/where"],
     "subsets": [["another"]],
     "split": ["another"],

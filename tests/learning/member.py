@@ -25,7 +25,8 @@ def main(folder: Path) -> None:
         each.model.to(getattr(torch, settings.get("dtype", "float64")))
     firsts = rollout(
         torch_engine(writer), writer.chat, task, problems,
-        instruction=task.prompts.correction, turns=1, samples=1, max_new_tokens=4, temperature=1.0, seeds=range(len(problems)),
+        instruction=task.prompts.correction, turns=1, samples=1, max_new_tokens=4,
+        temperature=1.0, seeds=range(len(problems)),
     )  # fmt: skip
     generation = Generation(engine="torch", cache_mb=64, max_new_tokens=4, batch_size=8)
     setting = Setting(

@@ -26,6 +26,7 @@ rule pretrain:
 
 rule sample:
     input:
+        plan=memory_plan,
         model=own_model,
     output:
         traces=f"{NODE}/traces.parquet",

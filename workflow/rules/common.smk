@@ -111,6 +111,13 @@ def model_input(task, node, seed):
     return [model] if model.startswith(f"{RESULTS}/") or Path(model).is_dir() else []
 
 
+def memory_plan(wildcards):
+    """A given model is used only once its jobs are known to fit; a new plan reruns none of them."""
+    if PLAN.config.tasks[wildcards.task].model.path is None:
+        return []
+    return ancient(f"{RESULTS}/{wildcards.task}/memory.md")
+
+
 def own_model(wildcards):
     return model_input(wildcards.task, wildcards.node, wildcards.seed)
 
@@ -166,9 +173,7 @@ def team_threads(wildcards):
 
 
 # What a step that grades is told of the place where programs are executed.
-WORKPLACE = (
-    f" --workers {COMPUTE.sandbox_workers} --executions {shlex.quote(f'{RESULTS}/executions.sqlite')}"
-)
+WORKPLACE = f" --workers {COMPUTE.sandbox_workers} --executions {shlex.quote(f'{RESULTS}/executions.sqlite')}"
 
 
 def evaluated(file):

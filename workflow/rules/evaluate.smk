@@ -3,6 +3,7 @@
 
 rule write:
     input:
+        plan=memory_plan,
         model=lambda wildcards: writer(wildcards.task, local=True),
     output:
         given=f"{RESULTS}/{{task}}/given.jsonl",
@@ -30,6 +31,7 @@ rule write:
 
 rule generate:
     input:
+        plan=memory_plan,
         model=own_model,
         given=given_attempts,
     output:
@@ -53,7 +55,7 @@ rule generate:
     shell:
         step("generate")
         + " --spec {params.spec:q} --model {params.model:q} --attempts {output.attempts:q}"
-        " {params.given}"
+        + " {params.given}"
         + DEVICE
         + " > {log:q} 2>&1"
 

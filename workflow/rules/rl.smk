@@ -3,6 +3,7 @@
 
 rule reinforce:
     input:
+        plan=memory_plan,
         start=parent_model,
         reference=lambda wildcards: model_input(wildcards.task, "base", wildcards.seed),
         offline=offline_traces,

@@ -29,6 +29,7 @@ rule select:
 
 rule finetune:
     input:
+        plan=memory_plan,
         model=parent_model,
         selection=f"{NODE}/selection.parquet",
     output:
@@ -51,6 +52,6 @@ rule finetune:
     shell:
         step("finetune")
         + " --spec {params.spec:q} --start {params.start:q} --selection {input.selection:q}"
-        " --model {output.model:q}"
+        + " --model {output.model:q}"
         + DEVICE
         + " > {log:q} 2>&1"

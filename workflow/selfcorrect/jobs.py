@@ -97,6 +97,21 @@ class GradeJob(Job):
     split: Literal["validation", "test"]
 
 
+class MemoryJob(Strict):
+    """Find out whether what a task's models are used for can fit: the jobs of one seed."""
+
+    task: str
+    generation: spec.Generation
+    sample: tuple[SampleJob, ...]
+    finetune: tuple[FinetuneJob, ...]
+    reinforce: tuple[ReinforceJob, ...]
+    generate: tuple[GenerateJob, ...] = Field(min_length=1)
+    processes: Count = Field(description="of an RL job")
+    sharded: bool = Field(description="whether they keep what is trained in parts")
+    memory_mb: Count = Field(description="main memory of a job, in MiB")
+    gpu_memory_gb: float | None = Field(description="of a GPU, in GiB; null: as the GPU says")
+
+
 class MethodRow(Strict):
     """A method as tables and figures show it."""
 

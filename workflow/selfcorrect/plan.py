@@ -12,6 +12,7 @@ from selfcorrect.jobs import (
     FinetuneJob,
     GenerateJob,
     GradeJob,
+    MemoryJob,
     MethodRow,
     PretrainJob,
     ReinforceJob,
@@ -190,6 +191,24 @@ class Plan:
         of = self.config.tasks[task]
         data = of.test or of.data
         return GradeJob(task=task, node=node, seed=seed, data=data, split=of.evaluation.split)
+
+    def memory(self, task: str) -> MemoryJob:
+        """Spec of planning the memory of a task's jobs; all seeds need the same."""
+        compute, seed = self.config.compute, self.config.run.seeds[0]
+        nodes = self.nodes[task].values()
+        sampled = [self.owner(task, n.parent) for n in nodes if n.kind == "sft" and n.parent]
+        mixing = [n for n in nodes if isinstance(n.settings, RL)
+                  and n.settings.offline_first_attempts]  # fmt: skip
+        sampled += ["base"] if mixing else []
+        return MemoryJob(
+            task=task, generation=self.config.tasks[task].generation,
+            sample=tuple(self.sample(task, name, seed) for name in dict.fromkeys(sampled)),
+            finetune=tuple(self.finetune(task, n.name, seed) for n in nodes if n.kind == "sft"),
+            reinforce=tuple(self.reinforce(task, n.name, seed) for n in nodes if n.kind == "rl"),
+            generate=tuple(self.generate(task, name, seed) for name in self.methods()),
+            processes=compute.processes, sharded=compute.sharded,
+            memory_mb=compute.memory_mb, gpu_memory_gb=compute.gpu_memory_gb,
+        )  # fmt: skip
 
     def report(self) -> ReportJob:
         """Spec of the tables and figures."""

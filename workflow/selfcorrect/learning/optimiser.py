@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from selfcorrect.lm.sharding import part_of, whole
+from selfcorrect.lm.sharding import gathered, part_of, whole
 
 
 class Optimiser:
@@ -60,7 +60,7 @@ class Optimiser:
         copies = [copy for _, copy in self._rounded()]
         adam = self._adam.state_dict()
         state = {
-            number: {name: whole(value) for name, value in of.items()}
+            number: {name: gathered(value) for name, value in of.items()}
             for number, of in adam["state"].items()
         }
         return {"adam": {**adam, "state": state}, "copies": copies}

@@ -17,7 +17,7 @@ from selfcorrect.learning.policy_gradient import TokenStatistics
 from selfcorrect.learning.scoring import score
 from selfcorrect.lm.batch import TraceBatch
 from selfcorrect.lm.reference import Reference
-from selfcorrect.lm.sharding import part_of, shard, whole
+from selfcorrect.lm.sharding import gathered, part_of, shard, whole
 from selfcorrect.lm.team import Team
 
 
@@ -107,7 +107,7 @@ class Sharded:
     def weights(self) -> dict[str, Tensor]:
         """See ``Policy``."""
         named = self._scorer.model.named_parameters()
-        return {name: whole(weight.detach()) for name, weight in named}
+        return {name: gathered(weight.detach()) for name, weight in named}
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """See ``Policy``."""

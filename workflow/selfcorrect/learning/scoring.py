@@ -12,10 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from selfcorrect.learning.policy_gradient import TokenStatistics, token_statistics
 from selfcorrect.lm.batch import TraceBatch, continuation_states, recomputed_states
-from selfcorrect.lm.head import logits_of
+from selfcorrect.lm.head import LOGITS_AT_A_TIME, logits_of
 from selfcorrect.lm.reference import Reference
-
-LOGITS_AT_A_TIME = 1 << 25  # of each model: 128 MiB in float32
 
 
 def score(

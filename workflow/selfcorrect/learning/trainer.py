@@ -107,8 +107,7 @@ class Trainer:
 
     def train(self, work: Workspace) -> LanguageModel:
         """Run all steps, from the last checkpoint if there is one; returns the kept policy."""
-        if (state := work.load()) is not None:
-            self._restore(state)
+        self._restore(work.load())
         progress = Progress("train", self.rl.steps, self.step) if self.team.main else None
         while self.step < self.rl.steps:
             began = time.perf_counter()
@@ -301,7 +300,10 @@ class Trainer:
             "window": list(self.window),
         }
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
+    def _restore(self, state: Mapping[str, Any] | None) -> None:
+        """Go on from a checkpoint, which nobody may hold on to: it is as large as all of this."""
+        if state is None:
+            return
         self.step, self.beta2 = state["step"], state["beta2"]
         self._load(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])

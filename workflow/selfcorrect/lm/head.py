@@ -11,6 +11,8 @@ from torch import Tensor
 
 from selfcorrect.files import FileProblem
 
+LOGITS_AT_A_TIME = 1 << 25  # of each model, where a batch has more: 128 MiB in float32
+
 
 def states_of(model: Any, **inputs: Any) -> Tensor:
     """The hidden states [R, K, H] that the head reads; arguments as of the model's forward."""

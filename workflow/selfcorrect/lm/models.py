@@ -15,7 +15,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 from transformers.utils import logging as transformers_logging
 
 from selfcorrect import files, provenance
@@ -105,8 +111,7 @@ def load(path: str | Path, loading: Loading = PLAIN, device: str = "cpu") -> Lan
         provenance.check(folder)
     elif folder.is_absolute() or str(path).startswith((".", "results")):
         raise files.FileProblem(f"{path}: no such model folder")
-    adapter = folder / ADAPTER
-    whole = files.read_json(adapter)["base_model_name_or_path"] if adapter.is_file() else str(path)
+    whole = _whole(str(path))
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), revision=loading.revision)
         model, report = AutoModelForCausalLM.from_pretrained(
@@ -116,7 +121,7 @@ def load(path: str | Path, loading: Loading = PLAIN, device: str = "cpu") -> Lan
             attn_implementation=loading.attention,
             output_loading_info=True,
         )
-        if adapter.is_file():
+        if whole != str(path):
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
@@ -132,28 +137,70 @@ def load(path: str | Path, loading: Loading = PLAIN, device: str = "cpu") -> Lan
     return LanguageModel(model, Chat(tokenizer))
 
 
+def read_chat(path: str, revision: str | None) -> Chat:
+    """The conversations of a checkpoint's tokenizer, without its weights.
+
+    Raises:
+        FileProblem: it cannot be loaded; the message names it.
+        ChatTemplateError: it cannot carry a conversation.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+    except Exception as error:  # whatever a reader of JSON or the Hub may raise
+        raise files.FileProblem(_explained(path, error)) from error
+    return Chat(tokenizer)
+
+
+def read_config(path: str, revision: str | None) -> Any:
+    """A checkpoint's configuration, or that of the base which a folder's adapter names.
+
+    Raises:
+        FileProblem: it cannot be loaded; the message names it.
+    """
+    try:
+        return AutoConfig.from_pretrained(_whole(path), revision=revision)
+    except Exception as error:  # whatever a reader of JSON or the Hub may raise
+        raise files.FileProblem(_explained(path, error)) from error
+
+
 def adapted(lm: LanguageModel, lora: LoRA, seed: int) -> LanguageModel:
     """``lm`` with an adapter to train: the one that it has, or else a new one, drawn from ``seed``.
 
     Raises:
         ConfigError: it has no layers of the names that are asked for.
     """
-    from peft import LoraConfig, PeftModel, get_peft_model
+    from peft import PeftModel
 
     if isinstance(lm.model, PeftModel):
         return lm
+    torch.manual_seed(seed)
+    return LanguageModel(with_adapter(lm.model, lora).eval(), lm.chat)
+
+
+def with_adapter(model: Any, lora: LoRA) -> Any:
+    """A model with a new adapter on it, whose weights alone require a gradient.
+
+    Raises:
+        ConfigError: it has no layers of the names that are asked for.
+    """
+    from peft import LoraConfig, get_peft_model
+
     settings = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         target_modules=lora.modules if isinstance(lora.modules, str) else list(lora.modules),
         task_type="CAUSAL_LM",
     )
-    torch.manual_seed(seed)
     try:
-        model = get_peft_model(lm.model, settings)
+        return get_peft_model(model, settings)
     except ValueError as error:
         raise ConfigError(f"model.lora.modules: {error}") from error
-    return LanguageModel(model.eval(), lm.chat)
+
+
+def _whole(path: str) -> str:
+    """The checkpoint itself, or the base that a folder's adapter names."""
+    adapter = Path(path) / ADAPTER
+    return files.read_json(adapter)["base_model_name_or_path"] if adapter.is_file() else path
 
 
 def _explained(path: str, error: Exception) -> str:

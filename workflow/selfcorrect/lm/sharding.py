@@ -32,6 +32,11 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def gathered(tensor: Tensor) -> Tensor:
+    """The same, in the main memory: for a checkpoint, whose tensors no device has room for."""
+    return tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor
+
+
 def part_of(tensor: Tensor, like: Tensor) -> Tensor:
     """This process's part of a tensor that every process has, cut as ``like`` is."""
     if not isinstance(like, DTensor):

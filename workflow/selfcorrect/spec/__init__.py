@@ -150,7 +150,13 @@ class Compute(Strict):
     )
     memory_mb: Count = Field(
         description="main memory of a job that uses a model: what is asked of a cluster, and "
-        "how many jobs run at a time where Snakemake is given `--resources mem_mb=...`"
+        "how many jobs run at a time where Snakemake is given `--resources mem_mb=...`; one that "
+        "would need more (docs/memory.md) is refused, where `model.path` is given"
+    )
+    gpu_memory_gb: float | None = Field(
+        gt=0,
+        description="memory of a GPU, in GiB, which a job may not exceed; null: as the GPU says, "
+        "so that the plan needs one",
     )
     pretraining_threads: Count = Field(description="threads of the pretraining job")
     tensorboard: bool = Field(description="also write training curves for TensorBoard")

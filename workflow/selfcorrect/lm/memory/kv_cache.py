@@ -1,0 +1,43 @@
+"""Bytes of the slabs that sampling keeps keys and values in (``lm.slab``)."""
+
+from collections.abc import Iterable
+from itertools import chain, repeat
+
+from selfcorrect.lm.memory.shape import Shape
+from selfcorrect.lm.slab import SPARE_COLUMNS
+from selfcorrect.lm.torch_engine import RETIRE_AT
+
+
+def conversation_columns(prompt: int, attempts: int, new_tokens: int, bridge: int) -> int:
+    """Columns at the end of ``attempts``, each as long as may be; the last token is not read."""
+    return prompt + attempts * new_tokens + (attempts - 1) * bridge - 1
+
+
+def slab_columns(prompt: int, attempts: int, new_tokens: int, bridge: int) -> int:
+    """Columns of the slabs by then: twice what is needed, and some to spare, when they grow."""
+    one_by_one = repeat(1, new_tokens - 1)
+    # A bridge is read with the token before it, the last of an attempt.
+    later: Iterable[int] = chain.from_iterable(
+        chain([bridge + 1], repeat(1, new_tokens - 1)) for _ in range(attempts - 1)
+    )
+    length, columns = prompt, prompt + SPARE_COLUMNS
+    for block in chain(one_by_one, later):
+        length += block
+        if length > columns:
+            columns = 2 * length + SPARE_COLUMNS
+    return columns
+
+
+def slab_bytes(shape: Shape, size: int, rows: int, columns: int) -> int:
+    """Bytes of one set of slabs, of numbers of ``size`` bytes."""
+    return 2 * shape.layers * shape.kv_heads * shape.head_size * size * rows * columns
+
+
+def cache_bytes(shape: Shape, size: int, rows: int, columns: int, *, reread: bool) -> int:
+    """The most that a session's slabs take.
+
+    Rows that go on after others have finished do so in a copy. Where a conversation is
+    ``reread`` from its start, the slabs of the session before are still there.
+    """
+    slabs = slab_bytes(shape, size, rows, columns)
+    return slabs + (slabs if reread else int((1 - RETIRE_AT) * slabs))
