@@ -47,7 +47,7 @@ def test_jobs_that_use_a_model_ask_for_a_gpu_and_no_others(project, name):
         if rule := re.search(r"^(?:local)?rule (\w+):", block, re.M):
             asked.setdefault(rule[1], set()).add("gpu=1" in block)
     assert {rule for rule, gpu in asked.items() if gpu == {True}} == {
-        "sample", "finetune", "reinforce", "generate"
+        "plan_memory", "sample", "finetune", "reinforce", "generate"
     }  # fmt: skip
     assert {True, False} not in asked.values()
 

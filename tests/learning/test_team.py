@@ -56,7 +56,7 @@ def test_two_processes_log_and_learn_what_one_does(tmp_path, name):
     )
     assert len(alone) == 4
     for line, other in zip(alone, shared, strict=True):
-        assert line == pytest.approx(other, rel=1e-6, abs=1e-9)
+        assert line == pytest.approx(other, rel=1e-6, abs=1e-7)
     for key, value in one.items():
         torch.testing.assert_close(value, two[key], rtol=0, atol=1e-6)
 
