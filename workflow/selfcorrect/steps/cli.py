@@ -28,7 +28,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 OUT_OF_MEMORY = (
     "out of memory. Where it samples, lower generation.batch_size; where it trains, lower "
     "rl.prompts_per_micro_batch or sft.traces_per_micro_batch, set model.gradient_checkpointing "
-    "or model.lora, or move model.reference to the cpu. Work that is done is kept: run the same command again"
+    "or model.lora, or move model.reference to the cpu. Work that is done is kept: run the same "
+    "command again"
 )
 
 
