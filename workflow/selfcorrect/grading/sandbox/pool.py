@@ -139,9 +139,9 @@ def protection(without: frozenset[str] = frozenset()) -> Protection:
 
 def _probe(without: frozenset[str]) -> Protection:
     missing = {name: "left out" for name in layers.NAMES if name in without}
-    for name in layers.NAMES:
-        if name not in missing and (why := _refused((name,))):
-            missing[name] = why
+    wanted = tuple(name for name in layers.NAMES if name not in missing)
+    if _refused(wanted):  # by which one?
+        missing |= {name: why for name in wanted if (why := _refused((name,)))}
     standing = tuple(name for name in layers.NAMES if name not in missing)
     worker = _Worker(standing, Limits())
     try:
