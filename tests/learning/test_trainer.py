@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+import toy_checkpoints
 from selfcorrect import seeds
 from selfcorrect.learning.trainer import Setting, Trainer
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.checkpoint import Workspace
-from selfcorrect.lm.models import LanguageModel, adapted
+from selfcorrect.lm.models import LanguageModel, adapted, load
 from selfcorrect.records import Trace
 from selfcorrect.rollout import rollout
 from selfcorrect.spec.training import RL, AdaptiveBeta2, Generation, LoRA
@@ -723,3 +724,27 @@ def test_the_seed_and_the_token_limit_have_an_effect(tmp_path, changes):
     settings = rl(keep="last")
     base = trained(tmp_path / "one", settings)
     assert not same_weights(base, trained(tmp_path / "other", settings, **changes))
+
+
+# --- real architectures -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", toy_checkpoints.ARCHITECTURES)
+def test_a_checkpoint_of_a_known_family_is_sampled_and_trained(tmp_path, family):
+    """Through its own chat template, with what was sampled said alike in training."""
+    toy_checkpoints.save(tmp_path, toy_checkpoints.solution, family, steps=0)
+    policy, reference = load(tmp_path), load(tmp_path)
+    before = weights(policy)
+    ours = Trainer(policy, reference, rl(beta2=0.1, learning_rate=1e-3), setting())
+    traces = ours.sample()
+    for trace in traces:
+        first, second = trace.attempts
+        bridge = list(policy.chat.bridge(TASK.prompts.correction))
+        assert list(second.prompt) == (bridge if first.truncated else bridge[1:])
+    for attempt in (a for trace in traces for a in trace.attempts):
+        attempt.text = "1"  # an untaught model is never right, and equal rewards teach nothing
+    traces[0].attempts[0].text = "9"
+    numbers = ours.update(traces)
+    assert numbers["sampling_gap"] < 1e-5
+    assert numbers["kl_t1"] == pytest.approx(0, abs=1e-5)
+    assert not same_weights(before, weights(policy))
