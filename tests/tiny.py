@@ -22,12 +22,12 @@ from transformers import (
 
 from selfcorrect import config, prompts
 from selfcorrect.lm.chat import Chat
-from selfcorrect.lm.models import LanguageModel, tiny_model
+from selfcorrect.lm.models import LanguageModel, adapted, tiny_model
 from selfcorrect.lm.tokenizer import word_level_tokenizer
 from selfcorrect.lm.torch_engine import TorchEngine
 from selfcorrect.plan import Plan
 from selfcorrect.records import Attempt, Grade, Problem, Submission, Trace, Verdict
-from selfcorrect.spec import RL, SFT, Adaptation, TinyModel
+from selfcorrect.spec import RL, SFT, Adaptation, LoRA, TinyModel
 from selfcorrect.tasks import Task
 
 torch.set_num_threads(1)
@@ -140,6 +140,17 @@ def language_model(seed: int = 0, scale: float = 10.0, width: int = 16) -> Langu
             if parameter.dim() > 1:
                 parameter.mul_(scale)
     return LanguageModel(model, chat)
+
+
+def moved_adapter(lm: LanguageModel, lora: LoRA, seed: int = 0) -> LanguageModel:
+    """``lm`` with an adapter that does something: a fresh one changes nothing."""
+    made = adapted(lm, lora, seed)
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in made.model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return made
 
 
 def torch_engine(lm: LanguageModel) -> TorchEngine:

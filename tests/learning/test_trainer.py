@@ -17,11 +17,21 @@ from selfcorrect import seeds
 from selfcorrect.learning.trainer import Setting, Trainer
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.checkpoint import Workspace
-from selfcorrect.lm.models import LanguageModel, adapted, load
+from selfcorrect.lm.models import LanguageModel, load
 from selfcorrect.records import Trace
 from selfcorrect.rollout import rollout
 from selfcorrect.spec.training import RL, AdaptiveBeta2, Generation, LoRA
-from tiny import Toy, grade, language_model, plain_logits, rl, same_weights, torch_engine, weights
+from tiny import (
+    Toy,
+    grade,
+    language_model,
+    moved_adapter,
+    plain_logits,
+    rl,
+    same_weights,
+    torch_engine,
+    weights,
+)
 
 TASK = Toy()
 PROBLEMS = TASK.problems("train")
@@ -70,15 +80,9 @@ def workspace(folder: Path) -> Workspace:
     return Workspace(folder, {"job": "test"})
 
 
-def with_adapter(seed: int = 0) -> LanguageModel:
+def with_adapter() -> LanguageModel:
     """A policy whose adapter has already moved."""
-    made = adapted(lm(), LoRA(rank=3, alpha=6.0, modules="all-linear"), seed)
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for parameter in made.model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.3 * torch.randn_like(parameter))
-    return made
+    return moved_adapter(lm(), LoRA(rank=3, alpha=6.0, modules="all-linear"))
 
 
 def in_bfloat16() -> tuple[LanguageModel, LanguageModel]:

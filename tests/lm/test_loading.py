@@ -19,7 +19,15 @@ from selfcorrect.lm.models import PLAIN, LanguageModel, adapted, load
 from selfcorrect.lm.reference import Reference
 from selfcorrect.spec import Loading, LoRA
 from selfcorrect.validation import ConfigError
-from tiny import attempt, language_model, same_weights, save_checkpoint, trace, weights
+from tiny import (
+    attempt,
+    language_model,
+    moved_adapter,
+    same_weights,
+    save_checkpoint,
+    trace,
+    weights,
+)
 
 LORA = LoRA(rank=4, alpha=8.0, modules="all-linear")
 
@@ -36,15 +44,8 @@ def checkpoint(tmp_path_factory) -> Path:
     return folder
 
 
-def tuned(lm: LanguageModel, seed: int = 1) -> LanguageModel:
-    """With an adapter that does something: a fresh one changes nothing."""
-    made = adapted(lm, LORA, seed)
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for parameter in made.model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.3 * torch.randn_like(parameter))
-    return made
+def tuned(lm: LanguageModel) -> LanguageModel:
+    return moved_adapter(lm, LORA, seed=1)
 
 
 def logits(lm: LanguageModel) -> torch.Tensor:
@@ -219,7 +220,7 @@ def test_a_model_that_is_no_causal_one_is_refused(checkpoint, tmp_path):
         "num_heads": 2,
     }
     T5ForConditionalGeneration(T5Config(**shape)).save_pretrained(tmp_path)
-    for file in checkpoint.glob("token*"):
+    for file in [*checkpoint.glob("token*"), checkpoint / "chat_template.jinja"]:
         (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(FileProblem, match=r"no causal language model; set `model.path`") as caught:
         load(tmp_path)

@@ -173,7 +173,9 @@ def team_threads(wildcards):
 
 
 # What a step that grades is told of the place where programs are executed.
-WORKPLACE = f" --workers {COMPUTE.sandbox_workers} --executions {shlex.quote(f'{RESULTS}/executions.sqlite')}"
+WORKPLACE = (
+    f" --workers {{threads}} --executions {shlex.quote(f'{RESULTS}/executions.sqlite')}"
+)
 
 
 def evaluated(file):

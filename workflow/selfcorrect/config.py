@@ -97,9 +97,6 @@ def _check_references(config: Config) -> None:
     for name in config.run.tasks:
         if name not in config.tasks:
             problems.append(unknown_name("run.tasks", name, config.tasks))
-        elif config.compute.processes > 1 and config.tasks[name].generation.engine == "vllm":
-            problems.append(f"tasks.{name}.generation.engine: vllm samples in one process, and "
-                            f"compute.processes is {config.compute.processes}")  # fmt: skip
     if config.run.methods != "all":
         for name in config.run.methods:
             if name not in config.methods:

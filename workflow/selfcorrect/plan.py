@@ -71,6 +71,11 @@ class Plan:
     def _check_processes(self) -> None:
         compute = self.config.compute
         for task, nodes in self.nodes.items():
+            if compute.processes > 1 and self.config.tasks[task].generation.engine == "vllm":
+                raise ConfigError(
+                    f"tasks.{task}.generation.engine: vllm samples in one process, and "
+                    f"compute.processes is {compute.processes}"
+                )
             if compute.sharded and self.config.tasks[task].model.lora is not None:
                 raise ConfigError(
                     f"tasks.{task}.model.lora: an adapter is too small to be kept in parts; set "

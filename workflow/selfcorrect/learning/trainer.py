@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from selfcorrect import seeds
 from selfcorrect.learning.optimiser import Optimiser
+from selfcorrect.learning.outcomes import batch_numbers, outcome_of
 from selfcorrect.learning.policy import Policy, Replicated, Sharded
 from selfcorrect.learning.policy_gradient import Totals, policy_gradient_loss, sampling_gap
 from selfcorrect.learning.rewards import advantages, balanced_beta2, returns, shaped_rewards
@@ -45,15 +46,6 @@ class Setting:
     offline: Mapping[str, Sequence[Attempt]]  # the base's first attempts, by problem id
     recompute: bool = False  # activations, on the way back
     sharded: bool = False  # what is trained lies in parts on the processes of a team
-
-
-class Outcome(NamedTuple):
-    """What is logged of a trace."""
-
-    rewards: tuple[float, ...]
-    same: bool  # the second attempt repeats the first
-    truncated: bool
-    tokens: int  # sampled
 
 
 @dataclass
@@ -173,7 +165,7 @@ class Trainer:
         grades = grade_traces(self.setting.task, traces)
         outcomes = self.team.gather(
             [
-                _outcome(trace, [grade.reward for grade in of_trace])
+                outcome_of(trace, [grade.reward for grade in of_trace])
                 for trace, of_trace in zip(traces, grades, strict=True)
             ]
         )
@@ -194,7 +186,7 @@ class Trainer:
         for update in range(rl.updates_per_batch):
             metrics |= self._gradient_step(parts, first=update == 0)
         self.engine.refresh()
-        numbers = {**_batch_numbers(outcomes, rewards, rl), **metrics, "beta2": self.beta2}
+        numbers = {**batch_numbers(outcomes, rewards, rl), **metrics, "beta2": self.beta2}
         if rl.adaptive_beta2.rate > 0 and rl.beta2 > 0:
             self.beta2 = balanced_beta2(
                 self.beta2, rl.beta2, float(np.abs(advantage[:, -1]).mean()), metrics["kl_t1"],
@@ -315,28 +307,3 @@ class Trainer:
 def _order(seed: int, name: str, epoch: int, size: int) -> np.ndarray:
     """The order of an epoch."""
     return seeds.generator(seed, name, epoch).permutation(size)
-
-
-def _outcome(trace: Trace, rewards: Sequence[float]) -> Outcome:
-    attempts = trace.attempts
-    return Outcome(
-        tuple(rewards),
-        same=len(attempts) > 1 and attempts[0].text == attempts[1].text,
-        truncated=any(attempt.truncated for attempt in attempts),
-        tokens=sum(len(attempt.tokens) for attempt in attempts if not attempt.given),
-    )
-
-
-def _batch_numbers(outcomes: Sequence[Outcome], rewards: np.ndarray, rl: RL) -> dict[str, Any]:
-    """What a batch of traces shows: rewards per turn, copies, truncation."""
-    numbers: dict[str, Any] = {}
-    for turn in range(rl.turns):
-        numbers[f"reward_t{turn + 1}"] = float(rewards[:, turn].mean())
-    # The training reward by which `keep: best` chooses: what is paid for, without the bonus.
-    paid = rewards[:, -1:] if rl.rewarded == "last" else rewards
-    numbers["reward"] = float(paid.sum(1).mean())
-    if rl.turns > 1:
-        numbers["same"] = float(np.mean([outcome.same for outcome in outcomes]))
-    numbers["truncated"] = float(np.mean([outcome.truncated for outcome in outcomes]))
-    numbers["tokens"] = sum(outcome.tokens for outcome in outcomes)
-    return numbers

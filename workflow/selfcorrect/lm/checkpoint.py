@@ -30,8 +30,7 @@ class Workspace:
         self.writes = writes
         self.checkpoint = folder / "checkpoint.pt"
         self.log = folder / "training.jsonl"
-        text = json.dumps(identity, sort_keys=True)
-        self.identity = hashlib.sha256(text.encode()).hexdigest()
+        self.identity = files.digest(identity)
 
     def load(self) -> dict[str, Any] | None:
         """The last checkpoint's state, or None where the job begins.

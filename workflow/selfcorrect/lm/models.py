@@ -112,8 +112,8 @@ def load(path: str | Path, loading: Loading = PLAIN, device: str = "cpu") -> Lan
     elif folder.is_absolute() or str(path).startswith((".", "results")):
         raise files.FileProblem(f"{path}: no such model folder")
     whole = _whole(str(path))
+    chat = read_chat(str(path), loading.revision)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=loading.revision)
         model, report = AutoModelForCausalLM.from_pretrained(
             whole,
             revision=loading.revision,
@@ -134,7 +134,7 @@ def load(path: str | Path, loading: Loading = PLAIN, device: str = "cpu") -> Lan
             "among them). Check `model.path` in the config."
         )
     check_head(model.eval().to(device), str(path))
-    return LanguageModel(model, Chat(tokenizer))
+    return LanguageModel(model, chat)
 
 
 def read_chat(path: str, revision: str | None) -> Chat:

@@ -63,11 +63,11 @@ def device_argument(made: argparse.ArgumentParser) -> None:
     made.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where models are")
 
 
-def workplace(arguments: argparse.Namespace) -> "Workplace":
-    """The same, as tasks take it."""
+def workplace(arguments: argparse.Namespace, processes: int = 1) -> "Workplace":
+    """The same, as tasks take it; ``processes`` of a job share its workers."""
     from selfcorrect.grading.programs import Workplace
 
-    return Workplace(arguments.workers, arguments.executions)
+    return Workplace(max(1, arguments.workers // processes), arguments.executions)
 
 
 def job(kind: type[AnyModel], text: str) -> AnyModel:

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     identity = cli.identity("reinforce", job, *inputs)
     work = Workspace(arguments.model.with_name("work"), identity, writes=team.main)
     with files.locked(work.folder) if team.main else nullcontext():
-        task = make_task(job.data, cli.workplace(arguments))
+        task = make_task(job.data, cli.workplace(arguments, team.size))
         problems = task.problems("train")
         offline: dict[str, list] = {}
         if arguments.offline:
