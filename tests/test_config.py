@@ -440,3 +440,16 @@ def test_a_method_may_override_every_key_of_its_training(kind):
     own = {} if kind is spec.RL else {"traces": "star", "transitions": ["wrong_right"]}
     overridden = validation.parse(overrides, {**value, **own}).model_dump(mode="json")
     assert {key: overridden[key] for key in value} == json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize(("key", "path"), [
+    ("tasks.math.data.train_rows.path", "no/such.jsonl"),
+    ("tasks.code.test.path", "no/such.jsonl"),
+    ("tasks.carry.evaluation.repairs.file", "no/such.jsonl"),
+    ("tasks.carry.model.path", "./no/such/model"),
+])  # fmt: skip
+def test_a_path_that_is_not_there_is_refused_before_anything_runs(key, path):
+    task = key.split(".")[1]
+    loaded = config.load(changed({key: path, "run.tasks": [task]}))
+    with pytest.raises(ConfigError, match=f"{key}: no such (file|folder): {path}"):
+        config.check_paths(loaded)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache, partial
@@ -13,7 +14,7 @@ import yaml
 from transformers import AutoConfig, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from running import ROOT, copy_of_the_project, snakemake
-from selfcorrect.config import load
+from selfcorrect.config import load, merged
 from selfcorrect.jobs import MemoryJob
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.memory.conversations import (
@@ -243,3 +244,14 @@ def worked() -> str:
 def test_the_worked_tables_are_what_is_computed():
     _, rest = PAGE.read_text().split("<!-- worked -->\n\n")
     assert rest.split("\n<!-- end -->")[0] == worked()
+
+
+@pytest.mark.parametrize("page", ["real-models", "engines"])
+def test_the_overlays_on_the_pages_fit_a_large_gpu(page):
+    """As they stand there, with the shape of Qwen2.5-1.5B."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / f"docs/{page}.md").read_text(), re.S)
+    made = Plan(load(merged(CONFIG, yaml.safe_load(block))))
+    prompts = Prompts([], [LONGEST["math"]], 64)
+    rows = plan_of(made.memory("math"), cache(partial(shape_of, QWEN)),
+                   Conversations(prompts, prompts), on_gpu=True)  # fmt: skip
+    check_fit(rows, Limits(80 * GIB, made.config.compute.memory_mb * MIB))

@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -24,17 +25,29 @@ RESULTS = Path("results/quick")
 pytestmark = pytest.mark.slow
 
 
-def planned(project: Path, *arguments: str) -> set[tuple[str, str]]:
-    """The (rule, node) of every job that a run would do; '' where a rule has no node."""
+class Job(NamedTuple):
+    """A job that a run would do; '' where a rule has no such wildcard."""
+
+    rule: str
+    task: str = ""
+    node: str = ""
+    seed: str = ""
+
+
+def jobs(project: Path, *arguments: str) -> list[Job]:
+    """Every job that a run would do."""
     done = snakemake(project, "--dry-run", *arguments)
-    jobs = set()
+    found = []
     for block in re.split(r"\n(?=\[|Job stats)", done.stdout + done.stderr):
-        rule = re.search(r"^(?:local)?rule (\w+):", block, re.M)
-        node = re.search(r"wildcards:.*?node=([\w.]+)", block)
-        output = re.search(r"output: \S+?/carry/([\w.]+)/seed", block)
-        if rule:
-            jobs.add((rule[1], node[1] if node else output[1] if output else ""))
-    return jobs
+        if rule := re.search(r"^(?:local)?rule (\w+):", block, re.M):
+            place = re.search(r"output: \S+?/(\w+)/([\w.]+)/seed(\d+)/", block)
+            found.append(Job(rule[1], *(place.groups() if place else ())))
+    return found
+
+
+def planned(project: Path, *arguments: str) -> set[tuple[str, str]]:
+    """The (rule, node) of every job that a run would do."""
+    return {(job.rule, job.node) for job in jobs(project, *arguments)}
 
 
 REPORT = {("tabulate", ""), ("manifest", ""), ("publish_tables", "")}
@@ -166,12 +179,20 @@ def test_changing_only_what_is_shown_trains_nothing(finished):
 
 
 def test_a_shared_prefix_is_trained_once(finished):
-    """Of all models of the default config, one base a seed and one Stage I."""
-    done = planned(finished, "results/tables")
-    trained = [job for job in done if job[0] in ("pretrain", "reinforce", "finetune")]
-    assert trained.count(("pretrain", "base")) == 1
-    assert trained.count(("reinforce", "stage1")) == 1
-    assert ("sample", "base") in done
+    """Of all models of the default config, one base a task and one Stage I."""
+    done = jobs(finished, "results/tables")
+    for task in ("carry", "precedence"):
+        for shared in (("pretrain", "base"), ("reinforce", "stage1"), ("sample", "base")):
+            assert sum((job.rule, job.node) == shared and job.task == task for job in done) == 1
+    assert len(set(done)) == len(done)
+
+
+@pytest.mark.parametrize("compute", [
+    {"processes": 2}, {"processes": 2, "sharded": True}, {"device": "cuda"},
+    {"memory_mb": 4000}, {"sandbox_workers": 2},
+])  # fmt: skip
+def test_what_is_done_stays_done_on_another_machine(finished, compute):
+    assert planned(finished, *overlay(finished, "machine", {"compute": compute})) <= REPORT
 
 
 def test_a_checkpoint_from_elsewhere_goes_through_the_same_rules(finished):

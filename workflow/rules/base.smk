@@ -26,6 +26,7 @@ rule pretrain:
 
 rule sample:
     input:
+        data=data_files,
         plan=memory_plan,
         model=own_model,
     output:

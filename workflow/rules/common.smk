@@ -39,11 +39,21 @@ except (ConfigError, FileProblem) as error:
 
 RESULTS = PLAN.config.results
 COMPUTE = PLAN.config.compute
-# GPUs of a job that uses a model, and what its step is told. Neither is part of a job's spec: work
-# that is done is not done again because the next machine is another.
-GPUS = 1 if COMPUTE.device == "cuda" else 0
-DEVICE = f" --device {COMPUTE.device}"
-SHARDED = " --sharded" if COMPUTE.sharded else ""
+GPUS = 1 if COMPUTE.device == "cuda" else 0  # of a job that uses a model
+
+# Where and on how many processes a job works is neither in its spec nor in its command's text,
+# which Snakemake compares with that of the last run: work that is done is not done again because
+# the next machine is another.
+os.environ["SELFCORRECT_DEVICE"] = COMPUTE.device
+os.environ["SELFCORRECT_SHARDED"] = "--sharded" if COMPUTE.sharded else ""
+# Past "--" torchrun reads no options of its own: it takes --start for its --start-method.
+os.environ["SELFCORRECT_LAUNCHER"] = (
+    f"torch.distributed.run --standalone --nproc-per-node {COMPUTE.processes} -m --"
+    if COMPUTE.processes > 1
+    else ""
+)
+DEVICE = ' --device "$SELFCORRECT_DEVICE"'
+SHARDED = " $SELFCORRECT_SHARDED"
 NODE = f"{RESULTS}/{{task}}/{{node}}/seed{{seed}}"
 LOGS = f"{RESULTS}/logs/{{task}}/{{node}}/seed{{seed}}"
 BASE = NODE.replace("{node}", "base")
@@ -73,12 +83,8 @@ def step(name):
 
 
 def team_step(name):
-    """The same for a step that several processes share."""
-    if COMPUTE.processes == 1:
-        return step(name)
-    # Past "--" torchrun reads no options of its own: it takes --start for its --start-method.
-    launcher = f"python -m torch.distributed.run --standalone --nproc-per-node {COMPUTE.processes}"
-    return f"{launcher} -m -- selfcorrect.steps.{name}"
+    """The same for a step that several processes may share."""
+    return f"python -m $SELFCORRECT_LAUNCHER selfcorrect.steps.{name}"
 
 
 def spec_of(job):
@@ -116,6 +122,11 @@ def memory_plan(wildcards):
     if PLAN.config.tasks[wildcards.task].model.path is None:
         return []
     return ancient(f"{RESULTS}/{wildcards.task}/memory.md")
+
+
+def data_files(wildcards):
+    """The local files that a task's problems are read from."""
+    return PLAN.files(wildcards.task)
 
 
 def own_model(wildcards):

@@ -3,6 +3,7 @@
 
 rule write:
     input:
+        data=data_files,
         plan=memory_plan,
         model=lambda wildcards: writer(wildcards.task, local=True),
     output:
@@ -31,6 +32,7 @@ rule write:
 
 rule generate:
     input:
+        data=data_files,
         plan=memory_plan,
         model=own_model,
         given=given_attempts,
@@ -62,6 +64,7 @@ rule generate:
 
 rule grade:
     input:
+        data=data_files,
         attempts=f"{NODE}/attempts.parquet",
     output:
         grades=f"{NODE}/grades.parquet",

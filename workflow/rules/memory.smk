@@ -3,6 +3,7 @@
 
 rule plan_memory:
     input:
+        data=data_files,
         model=lambda wildcards: model_input(wildcards.task, "base", 0),
     output:
         plan=f"{RESULTS}/{{task}}/memory.md",

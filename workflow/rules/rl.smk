@@ -3,6 +3,7 @@
 
 rule reinforce:
     input:
+        data=data_files,
         plan=memory_plan,
         start=parent_model,
         reference=lambda wildcards: model_input(wildcards.task, "base", wildcards.seed),

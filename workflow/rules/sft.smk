@@ -3,6 +3,7 @@
 
 rule select:
     input:
+        data=data_files,
         traces=parent_traces,
     output:
         selection=f"{NODE}/selection.parquet",
@@ -29,6 +30,7 @@ rule select:
 
 rule finetune:
     input:
+        data=data_files,
         plan=memory_plan,
         model=parent_model,
         selection=f"{NODE}/selection.parquet",

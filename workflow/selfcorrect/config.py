@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from selfcorrect.spec import Config
+from selfcorrect.spec.source import local_files
 from selfcorrect.validation import ConfigError, parse, unknown_name
 
 # What is there before any overlay, in this order.
@@ -69,8 +70,13 @@ def check_paths(config: Config) -> None:
                 continue
             if path.startswith((".", "/", "~")) or path.count("/") > 1:
                 raise ConfigError(f"tasks.{name}.{key}: no such folder: {path}")
-        if repairs.file is not None and not Path(repairs.file).is_file():
-            raise ConfigError(f"tasks.{name}.evaluation.repairs.file: no such file: {repairs.file}")
+        files = {"evaluation.repairs.file": repairs.file} if repairs.file is not None else {}
+        for section, data in {"data": task.data, "test": task.test}.items():
+            found = local_files(data) if data is not None else {}
+            files |= {f"{section}.{key}": path for key, path in found.items()}
+        for key, path in files.items():
+            if not Path(path).is_file():
+                raise ConfigError(f"tasks.{name}.{key}: no such file: {path}")
 
 
 def _expanded(name: str, methods: Mapping[str, Any], seen: tuple[str, ...] = ()) -> Any:

@@ -32,6 +32,7 @@ from selfcorrect.spec import (
     RLOverrides,
     Task,
 )
+from selfcorrect.spec.source import local_files
 from selfcorrect.validation import AnyModel, ConfigError, Strict, parse
 
 Kind = Literal["base", "prompt", "sft", "rl"]
@@ -186,9 +187,10 @@ class Plan:
         """Spec of having another model write the attempts that are to be repaired."""
         of = self.config.tasks[task]
         return WriteJob(
-            task=task, data=of.test or of.data, loading=_part(of.model, Loading),
-            generation=of.generation,
-            split=of.evaluation.split,
+            task=task, data=of.test or of.data,
+            # The revision is the base model's, and this is another.
+            loading=_part(of.model, Loading).model_copy(update={"revision": None}),
+            generation=of.generation, split=of.evaluation.split,
         )  # fmt: skip
 
     def grade(self, task: str, node: str, seed: int) -> GradeJob:
@@ -230,6 +232,12 @@ class Plan:
             methods=tuple(rows),
             chains=tuple(self._chain_of(row.name) for row in rows if self._trains(row.name)),
         )
+
+    def files(self, task: str) -> list[str]:
+        """The local files that its problems are read from."""
+        of = self.config.tasks[task]
+        sections = [data for data in (of.data, of.test) if data is not None]
+        return sorted({path for data in sections for path in local_files(data).values()})
 
     def runs_programs(self, task: str) -> bool:
         """Whether a task's answers are programs, which grading executes."""

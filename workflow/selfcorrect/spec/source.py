@@ -36,3 +36,10 @@ class Source(Strict):
 
     def __str__(self) -> str:
         return str(self.path or f"{self.hub} on the Hub, split {self.split}")
+
+
+def local_files(data: Strict) -> dict[str, str]:
+    """The local files that a benchmark's problems are read from, by key of its section."""
+    sources = {f"{key}.path": value.path for key, value in data if isinstance(value, Source)}
+    found = {**sources, "path": getattr(data, "path", None)}
+    return {key: path for key, path in found.items() if path is not None}
