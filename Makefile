@@ -74,4 +74,4 @@ clean: ## Delete results and caches
 	find . -path './.venv*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Delete the environments as well
-	rm -rf .venv .venv-vllm workflow/selfcorrect.egg-info
+	rm -rf .venv .venv-* workflow/selfcorrect.egg-info
