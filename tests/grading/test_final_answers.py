@@ -1,6 +1,7 @@
 """Final answers: read off solutions of any shape, compared in bounded time, failing closed."""
 
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +103,22 @@ def test_after_a_timeout_it_goes_on(grader):
     assert graded(grader, "2", r"\boxed{9^{9^{9^9}}}").verdict is Verdict.TIMEOUT
 
 
+def test_every_verdict_is_that_of_its_own_pair_though_the_comparing_child_was_killed():
+    before = children()
+    own = MathGrader()
+    assert own.compare("x^2-1", "(x-1)(x+1)") == "right"
+    (idle,) = [pid for pid in children() - before if not set(below(pid))]
+    os.kill(int(idle), signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while idle in children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for i in range(2, 6):
+        assert own.compare(f"x^2-{i * i}", f"(x-{i})(x+{i})") == "right"
+        assert own.compare(f"x^2-{i * i}", f"(x-{i})(x-{i})") == "wrong"
+    assert own.compare("3", "9^{9^{9^7}}") == "timeout"
+    own.close()
+
+
 def test_it_works_in_threads_and_leaves_no_process_behind():
     before = children()
     own = MathGrader()
@@ -122,15 +139,15 @@ def test_it_works_in_threads_and_leaves_no_process_behind():
 
 def children():
     """Processes below this one."""
-
-    def below(pid):
-        for listed in Path(f"/proc/{pid}/task").glob("*/children"):  # of every thread
-            with suppress(OSError):
-                for child in listed.read_text().split():
-                    yield child
-                    yield from below(child)
-
     return set(below(os.getpid()))
+
+
+def below(pid):
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):  # of every thread
+        with suppress(OSError):
+            for child in listed.read_text().split():
+                yield child
+                yield from below(child)
 
 
 # --- reading -------------------------------------------------------------------------------------

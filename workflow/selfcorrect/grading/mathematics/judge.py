@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 from selfcorrect.grading import frames
@@ -78,6 +79,7 @@ class _Comparer:
         self._using = threading.Lock()
         self._stream: frames.Stream | None = None
         self._stop: Callable[[], object] = lambda: None
+        self._numbers = count(1)
 
     def compare(self, gold: str, answer: str) -> str:
         """What the process says; "timeout" if it says nothing."""
@@ -85,8 +87,12 @@ class _Comparer:
             for _ in range(ATTEMPTS):
                 try:
                     stream = self._stream or self._start()
-                    stream.send([gold, answer])
-                    return str(stream.receive())
+                    number = next(self._numbers)
+                    stream.send([number, gold, answer])
+                    replied, verdict = stream.receive()
+                    if replied == number:
+                        return str(verdict)
+                    self.close()  # a reply to nothing that was asked: ask a fresh process
                 except TimeoutError:
                     self.close()
                     return "timeout"

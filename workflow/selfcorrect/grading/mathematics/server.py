@@ -5,10 +5,14 @@
 sympy's time for a pair has no bound, and the arithmetic of large numbers cannot be interrupted. So
 the child sets itself a timer of CPU time, at whose end the kernel kills it, and this process says
 so and makes another child, in milliseconds. Both end when whoever asks is gone.
+
+Questions have numbers, and a reply has that of its question: a child that something else kills
+between two of them leaves a reply behind too, which must not be taken for one to the next.
 """
 
 import gc
 import json
+import mmap
 import os
 import resource
 import signal
@@ -17,6 +21,8 @@ from typing import NoReturn
 
 from selfcorrect.grading import frames
 from selfcorrect.grading.mathematics.equality import UnreadableError, same
+
+NUMBER = 8  # bytes of a question's number
 
 
 def main() -> NoReturn:
@@ -27,27 +33,29 @@ def main() -> NoReturn:
     gc.collect()
     gc.freeze()
     stream.send("ready")
+    last = mmap.mmap(-1, NUMBER)  # the number of the question that a child had last
     while True:
         pid = os.fork()
         if pid == 0:
-            _serve(frames.over(descriptor), **limits)
+            _serve(frames.over(descriptor), last, **limits)
         _, status = os.waitpid(pid, 0)
         if status == 0:
             os._exit(0)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
-        stream.send("timeout" if killed else "memory")
+        stream.send([int.from_bytes(last[:]), "timeout" if killed else "memory"])
 
 
-def _serve(stream: frames.Stream, seconds: float, megabytes: int) -> NoReturn:
+def _serve(stream: frames.Stream, last: mmap.mmap, seconds: float, megabytes: int) -> NoReturn:
     """Answer "right", "wrong" or "unparsed" to pairs of a gold answer and an answer."""
     resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20, megabytes * 2**20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.set_int_max_str_digits(100_000)
     while True:
         try:
-            gold, answer = stream.receive()
+            number, gold, answer = stream.receive()
         except EOFError:
             os._exit(0)
+        last[:] = number.to_bytes(NUMBER)
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
             verdict = "right" if same(gold, answer) else "wrong"
@@ -58,7 +66,7 @@ def _serve(stream: frames.Stream, seconds: float, megabytes: int) -> NoReturn:
         except Exception:  # whatever a parser stumbles over
             verdict = "unparsed"
         signal.setitimer(signal.ITIMER_PROF, 0)
-        stream.send(verdict)
+        stream.send([number, verdict])
 
 
 if __name__ == "__main__":
