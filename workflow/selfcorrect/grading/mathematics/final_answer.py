@@ -25,7 +25,8 @@ _NUMBER = re.compile(r"[-+]?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?")
 _ARGUMENT = re.compile(r"\\frac(?:\d\d|\{[^{}]*\}\{[^{}]*\})|\\?[^\s\\]|\\[a-zA-Z]+")
 _COMMANDS = re.compile(r"(\\[a-zA-Z]+(?:\{[^{}]*\})?)")
 _WORDS = re.compile(
-    r"(?<![a-zA-Z])(?:(?:and|or)(?![a-zA-Z])|[a-zA-Z]{3,}(?:[ -]+(?!(?:and|or)\b)[a-zA-Z]{2,})*)"
+    r"(?<![a-zA-Z])(?:(?:and|or)(?![a-zA-Z])|"
+    r"(?:(?<= )(?:an?|for|in|of|on) +)?[a-zA-Z]{3,}(?:[ -]+(?!(?:and|or)\b)[a-zA-Z]{2,})*)"
 )
 LONGEST = 2000  # characters of an answer
 
@@ -134,8 +135,9 @@ def _expression(rest: str) -> str:
 def _words_as_text(answer: str) -> str:
     """The words of plain prose as text, so that they are not read as products of variables."""
     parts = _COMMANDS.split(answer)
-    return "".join(part if part.startswith("\\") else _WORDS.sub(r"\\text{ \g<0> }", part)
-                   for part in parts)  # fmt: skip
+    # The prose between the commands may begin with a backslash too: \$18.
+    parts[::2] = [_WORDS.sub(r"\\text{ \g<0> }", prose) for prose in parts[::2]]
+    return "".join(parts)
 
 
 def _inside(mathematics: re.Match[str]) -> str:

@@ -11,6 +11,7 @@ _BASED = re.compile(r'\(?"?([0-9A-Za-z]+)"?\)?(?:_\{"?(?:base)?"?(\w+)"?\}|"?\(?
 _PURE = re.compile(r"[-+]?(?:\d+(?:\.\d+)?|\d*\\frac\{\d+\}\{\d+\}|\d+/\d+)")
 _BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
           "eight": "8", "nine": "9", "ten": "10", "twelve": "12", "sixteen": "16"}  # fmt: skip
+_TWO_AMOUNTS = re.compile(r'\d"dollars"[\d.]')
 _UNITS = {
     name: short
     for short, names in {
@@ -19,10 +20,12 @@ _UNITS = {
         "mi": "mile", "yd": "yard", "s": "second sec", "min": "minute", "h": "hour hr",
         "day": "day", "g": "gram", "kg": "kilogram", "lb": "pound", "oz": "ounce",
         "l": "liter litre", "ml": "milliliter millilitre", "mi/h": "mph", "km/h": "kph kmph",
-        "unit": "unit", "degree": "deg", "dollar": "usd buck", "percent": "%", "radian": "rad",
+        "unit": "unit", "degree": "deg", "percent": "%", "radian": "rad", "dollar": "usd buck",
+        "cent": "penny pennie pence", "euro": "eur", "yen": "jpy", "rupee": "inr",
     }.items()
     for name in (short, *names.split())
 }  # fmt: skip
+_OTHER_MONEY = {"cent", "euro", "yen", "rupee"}
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 # Words that say more about a number than what it counts.
 _TELLING = {
@@ -48,9 +51,8 @@ def quantity(text: str, bare_units: bool) -> Quantity:
         text: in the one notation.
         bare_units: whether letters behind a number may be a unit; else they are variables.
     """
-    if '"dollars"' in text:
-        inner = quantity(text.replace('"dollars"', ""), bare_units)
-        return Quantity(inner.value if inner.unit in ("", "dollar") else "", "dollar")
+    if '"dollars' in text:
+        return _dollars(text.replace('"dollars ', '"dollars""'), bare_units)
     if text.endswith("\\%"):
         return Quantity(text.removesuffix("\\%"), "percent")
     found = _BEHIND.fullmatch(text)
@@ -65,6 +67,17 @@ def quantity(text: str, bare_units: bool) -> Quantity:
         return Quantity("", "")
     power = f"\\cdot10^{{{scale}}}" if scale else ""
     return Quantity(value + power, name)
+
+
+def _dollars(text: str, bare_units: bool) -> Quantity:
+    """An amount, of which words may say what it is for, as in $18 per day; no other money."""
+    if _TWO_AMOUNTS.search(text):
+        return Quantity("", "dollar")
+    inner = quantity(text.replace('"dollars"', ""), bare_units)
+    measured = inner.unit != "dollar" and inner.unit.split("/")[0] in _UNITS.values()
+    if measured or _OTHER_MONEY & {_name(word) for word in re.split("[ /]", inner.unit)}:
+        return Quantity("", "dollar")
+    return Quantity(inner.value, "dollar")
 
 
 def _named(behind: str) -> tuple[str | None, int]:
