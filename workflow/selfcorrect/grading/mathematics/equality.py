@@ -46,7 +46,11 @@ _REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d+)\}")
 _RELATION = re.compile(r"[<>]|\\[lg]e(?![a-zA-Z])|\\in(?![a-zA-Z])")
 _SUBSCRIPT = re.compile(r"(?<![\\a-zA-Z])(?:[A-Za-z0-9]+|\))_\{[^{}]*\}")
 _LETTERS = re.compile(r"[A-Z](?:,[A-Z])+")
-_NAME = r"(?:[a-zA-Z](?:_\{\w+\})?(?:\([a-zA-Z]\))?|\\angle [A-Z]+|\\[a-z]+ ?)"
+_ARGUMENT = r"-?(?:[a-zA-Z]|\d+(?:/\d+)?|\\frac\{\d+\}\{\d+\})"  # and not n+1: n(n+1) is a product
+_NAME = (
+    rf"(?:[a-zA-Z](?:_\{{\w+\}})?(?:\({_ARGUMENT}(?:,{_ARGUMENT})*\))?|[A-Z]{{2}}|"
+    r'\\angle [A-Z]+|\\[a-z]+ ?|"[a-z]+")'
+)
 _NAMED = re.compile(rf"({_NAME})=([^=]*)")
 _POINT = re.compile(r"(?:\([a-zA-Z,\\ ]+\)=|[A-Z](?==?\())=?(\(.*\))")
 _MEMBER = re.compile(r"[a-zA-Z]\\in(?![a-zA-Z]) ?(.*)")
@@ -114,8 +118,6 @@ def _same_values(right: str, given: str) -> bool:
         return True
     if "\\infty" in (right.lstrip("+-"), given.lstrip("+-")):
         return right.lstrip("+") == given.lstrip("+")
-    if _SUBSCRIPT.findall(right) != _SUBSCRIPT.findall(given) or not given:
-        return False
     ours, theirs = _assignments(right), _assignments(given)
     if ours and theirs:
         return ours.keys() == theirs.keys() and all(
@@ -127,8 +129,10 @@ def _same_values(right: str, given: str) -> bool:
         right = _without_names(ours, given)
     elif "=" in given and "=" not in right:
         *others, last = given.split("=")
-        given = last if all(_same_expression(other, last) for other in others) else ""
+        given = last if all(_same_values(other, last) for other in others) else ""
     if not given or right.count("=") != given.count("=") or right.count("=") > 1:
+        return False
+    if _SUBSCRIPT.findall(right) != _SUBSCRIPT.findall(given):  # sympy leaves out those of numbers
         return False
     if any(map(_RELATION.search, (right, given))):
         regions = _region(right), _region(given)
