@@ -429,6 +429,26 @@ TRICKY: list[tuple[str, str, bool]] = [
     ("AB=9, CD=4", "CD=4, AB=9", True),
     ("AB=9, CD=4", "AB=4, CD=9", False),
     ("x_1=18", "x_2=18", False),
+    # units without a text command
+    ("36", "36 cm^2", True),
+    ("36", "36 cm^{3}", True),
+    ("36", "36 ft^2", True),
+    ("36", "36 m^2", True),
+    ("36", "36 m/s", True),
+    ("36", "36 km/h", True),
+    ("36", "9.8 m/s^2", False),
+    ("9.8", "9.8 m/s^2", True),
+    (r"36\text{ cm}^2", "36 cm^2", True),
+    (r"36\text{ cm}^2", "36 cm^3", False),
+    (r"36\text{ cm}^2", "36 cm", False),
+    (r"36\text{ km/h}", "36 m/s", False),
+    ("36", "36xy^2", False),
+    ("36", "36t^2", False),
+    ("3", "3s^2", False),
+    ("3", "3h^2", False),
+    ("3", "3m/n", False),
+    ("3", "3/s", False),
+    ("36", "36 cm^n", False),
 ]
 
 # (gold answer, solution, right?): what belongs to the answer that a solution gives.
@@ -473,6 +493,9 @@ SOLUTIONS: list[tuple[str, str, bool]] = [
     ("18", "The final answer is \\$18 or \\$20.", False),
     ("18", "The final answer is \\$18 plus tax of \\$2.", False),
     ("18", "The answer is 18 cents, not $18.", False),
+    ("36", "The final answer is 36 cm^2. I hope it is correct.", True),
+    ("36", "\\boxed{36 cm^2}", True),
+    ("36", "The answer is 36 m/s.", True),
     ("18", "The final answer is f(3) = 18.", True),
     ("18", "The answer is: Area = 18", True),
 ]

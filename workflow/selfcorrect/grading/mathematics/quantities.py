@@ -3,8 +3,10 @@
 import re
 from typing import NamedTuple
 
+_LETTERS = r"[a-zA-Z]+(?:\^\{\d\})?"
 _BEHIND = re.compile(
-    r'(.*[\d)}|a-zA-Z])("[^"]+"(?:(?:\^\{\d\}|/|"[^"]+")*)|(?<=[\d)}])[a-zA-Z]+(?:\^\{\d\})?)'
+    r'(.*[\d)}|a-zA-Z])("[^"]+"(?:(?:\^\{\d\}|/|"[^"]+")*)|'
+    rf"(?<=[\d)}}]){_LETTERS}(?:/{_LETTERS})?)"
 )
 _TIME = re.compile(r'(\d{1,2})(?::(\d\d))?(?:"?([ap])\.?m\.?"?)?', re.IGNORECASE)
 _BASED = re.compile(r'\(?"?([0-9A-Za-z]+)"?\)?(?:_\{"?(?:base)?"?(\w+)"?\}|"?\(?base"?(\w+)\)?"?)')
@@ -25,6 +27,8 @@ _UNITS = {
     }.items()
     for name in (short, *names.split())
 }  # fmt: skip
+_LENGTHS = ("cm", "m", "km", "mm", "in", "ft", "mi", "yd")
+_KNOWN = {*_UNITS.values(), *(f"{length}^{power}" for length in _LENGTHS for power in "23")}
 _OTHER_MONEY = {"cent", "euro", "yen", "rupee"}
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 # Words that say more about a number than what it counts.
@@ -59,8 +63,7 @@ def quantity(text: str, bare_units: bool) -> Quantity:
     if found is None:
         return Quantity(text, "")
     value, behind = found.groups()
-    quoted = '"' in behind
-    if not quoted and not (bare_units and len(behind) > 1 and _name(behind) in _UNITS.values()):
+    if '"' not in behind and not (bare_units and _is_unit(behind)):
         return Quantity(text, "")
     name, scale = _named(behind)
     if name is None:
@@ -74,7 +77,7 @@ def _dollars(text: str, bare_units: bool) -> Quantity:
     if _TWO_AMOUNTS.search(text):
         return Quantity("", "dollar")
     inner = quantity(text.replace('"dollars"', ""), bare_units)
-    measured = inner.unit != "dollar" and inner.unit.split("/")[0] in _UNITS.values()
+    measured = inner.unit != "dollar" and inner.unit.split("/")[0] in _KNOWN
     if measured or _OTHER_MONEY & {_name(word) for word in re.split("[ /]", inner.unit)}:
         return Quantity("", "dollar")
     return Quantity(inner.value, "dollar")
@@ -94,6 +97,12 @@ def _named(behind: str) -> tuple[str | None, int]:
     if (_TELLING | _SCALES.keys()) & set(words):
         return None, 0
     return _name(" ".join(words)), scale
+
+
+def _is_unit(letters: str) -> bool:
+    """Whether letters are a unit that is known, as are cm^2 and m/s, and no variable like m."""
+    counted, _, time = _name(letters).partition("/")
+    return len(letters) > 1 and counted in _KNOWN and time in {"", "s^2", *_KNOWN}
 
 
 def _name(words: str) -> str:
