@@ -449,6 +449,19 @@ TRICKY: list[tuple[str, str, bool]] = [
     ("3", "3m/n", False),
     ("3", "3/s", False),
     ("36", "36 cm^n", False),
+    # a number in a text with its unit
+    ("13", r"\text{13 apples}", True),
+    ("13", r"\text{ 13 apples }", True),
+    ("1300", r"\text{1,300 apples}", True),
+    ("13.5", r"\text{13.5 cm}", True),
+    (r"13\text{ cm}", r"\text{13 cm}", True),
+    (r"13\text{ cm}", r"\text{13 m}", False),
+    ("13", r"\text{14 apples}", False),
+    ("13", r"\text{13 or 14}", False),
+    ("13", r"\text{13 or 14 apples}", False),
+    ("13", r"\text{13 dozen}", False),
+    ("13", r"\text{not 13}", False),
+    ("2", r"\text{2 hours 30 minutes}", False),
 ]
 
 # (gold answer, solution, right?): what belongs to the answer that a solution gives.
@@ -496,6 +509,7 @@ SOLUTIONS: list[tuple[str, str, bool]] = [
     ("36", "The final answer is 36 cm^2. I hope it is correct.", True),
     ("36", "\\boxed{36 cm^2}", True),
     ("36", "The answer is 36 m/s.", True),
+    ("13", "\\boxed{\\text{13 apples}}", True),
     ("18", "The final answer is f(3) = 18.", True),
     ("18", "The answer is: Area = 18", True),
 ]

@@ -34,6 +34,7 @@ _TEXTS = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|textup|mbox|hbox|mathrm|mathbf|mathit|mathsf|"
     r"operatorname|bf|rm|boldsymbol)\s*\{([^{}]*)\}"
 )
+_LEADING_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?(?= |$)")
 _END = re.compile(r"(?<![\\.,;:\s])[.,;:\s]+$|^[.,;:\s]+$")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 _DEGREES = re.compile(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})(?![a-zA-Z])")
@@ -86,10 +87,13 @@ def notation(answer: str) -> str:
 
 def _plain_text(found: re.Match[str]) -> str:
     """What a text command holds: a letter or a number as it is, words in quotes."""
-    words = " ".join(found[1].lower().split())
-    if len(words) == 1 or re.fullmatch(r"-?\d+(?:\.\d+)?", words):
-        return found[1].strip()
-    return f'"{words}"' if words else ""
+    text = " ".join(found[1].split())
+    if len(text) == 1:
+        return text
+    leading = _LEADING_NUMBER.match(text)
+    number = leading[0] if leading else ""
+    words = text.removeprefix(number).strip().lower()
+    return f'{number}"{words}"' if words else number
 
 
 def _braced(tokens: list[str]) -> Iterator[str]:
