@@ -462,6 +462,23 @@ TRICKY: list[tuple[str, str, bool]] = [
     ("13", r"\text{13 dozen}", False),
     ("13", r"\text{not 13}", False),
     ("2", r"\text{2 hours 30 minutes}", False),
+    # letters in both cases
+    ("R-r", "r-R", False),
+    ("R-r", "0", False),
+    ("0", "R-r", False),
+    ("2x", "X+x", False),
+    ("3R^2", "3r^2", False),
+    ("3R^2", "3R^2", True),
+    (r"\frac{R}{r}", "1", False),
+    (r"\frac{R}{r}", r"\frac{r}{R}", False),
+    (r"\pi(R^2-r^2)", r"\pi(R-r)(R+r)", True),
+    ("A", "a", False),
+    ("2E", "2e", False),
+    (r"2\sigma", r"2\Sigma", False),
+    (r"\sigma", r"\Sigma", False),
+    ("y=Rx", "y=rx", False),
+    ("aA", "Aa", True),
+    ("f(x)=X+x", "2x", False),
 ]
 
 # (gold answer, solution, right?): what belongs to the answer that a solution gives.

@@ -13,25 +13,27 @@ no unit has.
 
 import logging
 import re
+from functools import lru_cache
 from typing import Any
 
 import sympy
-from math_verify import LatexExtractionConfig, parse, verify
-from math_verify.parser import NormalizationConfig
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
+from latex2sympy2_extended.math_normalization import NormalizationConfig, normalize_latex
+from math_verify import verify
+from math_verify.grader import should_treat_as_complex
 
 from selfcorrect.grading.mathematics.notation import notation
 from selfcorrect.grading.mathematics.quantities import clock_time, in_base, is_number, quantity
 
 logging.getLogger("math_verify").setLevel(logging.CRITICAL)
 
-# LaTeX alone: math-verify's reader of plain expressions evaluates what it reads as Python. And no
-# units: it takes letters away that may be variables, and texts whatever they say.
-_READER = LatexExtractionConfig(
-    normalization_config=NormalizationConfig(
-        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all",
-        equations=False,
-    )
+# Not units: it takes letters away that may be variables, and texts whatever they say.
+_NORMALIZATION = NormalizationConfig(
+    basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all",
+    equations=False,
 )  # fmt: skip
+# math_verify.parse leaves this at its default, and so takes R for r.
+_CONVERSION = ConversionConfig(lowercase_symbols=False)
 
 _CHOICE = re.compile(r'"?\(?([A-Za-z])\)?"?')
 _CHOICE_BEFORE = re.compile(r'"\(?([a-z])\)"(.+)|\(([A-Z])\)(.+)')
@@ -55,6 +57,7 @@ _NAMED = re.compile(rf"({_NAME})=([^=]*)")
 _POINT = re.compile(r"(?:\([a-zA-Z,\\ ]+\)=|[A-Z](?==?\())=?(\(.*\))")
 _MEMBER = re.compile(r"[a-zA-Z]\\in(?![a-zA-Z]) ?(.*)")
 _BUILDER = re.compile(r"\\\{([a-zA-Z])(?:\\in ?\\mathbb\{R\})?[:|](.*)\\\}")
+_SYMBOL = re.compile(r"\\[a-zA-Z]+|[a-zA-Z]")
 _ARTICLE = re.compile(r"^(?:an?|the) ")
 
 
@@ -300,9 +303,15 @@ def _same_expression(right: str, given: str) -> bool:
     meant, read = _expression(right), _expression(given)
     if read is None:
         raise UnreadableError(given)
-    if meant is None:
+    if meant is None or _other_case(right, given):
         return False
     return bool(verify(meant, read, timeout_seconds=None, allow_set_relation_comp=True))
+
+
+def _other_case(right: str, given: str) -> bool:
+    """Whether a symbol has another case in each text, which is lost on `verify`: e.g. E is e."""
+    ours, theirs = set(_SYMBOL.findall(right)), set(_SYMBOL.findall(given))
+    return bool({name.lower() for name in ours - theirs} & {name.lower() for name in theirs - ours})
 
 
 def _region(text: str) -> sympy.Set | None:
@@ -325,15 +334,22 @@ def _region(text: str) -> sympy.Set | None:
     return made
 
 
+@lru_cache(maxsize=20)
 def _expression(text: str) -> Any:
     """What sympy makes of a text; None where it makes nothing of it, or words are in it."""
     text = text.replace('"degrees"', "")
     if '"' in text:
         return None
-    found = parse(f"${text}$", [_READER], fallback_mode="no_fallback", parsing_timeout=None)
-    if not found:
+    text = normalize_latex(text, _NORMALIZATION)
+    try:
+        made = latex2sympy(
+            text,
+            is_real=not should_treat_as_complex(text),
+            normalization_config=None,
+            conversion_config=_CONVERSION,
+        )
+    except Exception:  # of any kind
         return None
-    made = found[0]
     if isinstance(made, sympy.Basic | sympy.MatrixBase):
         imaginary = {symbol for symbol in made.free_symbols if symbol.name == "i"}
         made = made.subs(dict.fromkeys(imaginary, sympy.I)) if imaginary else made
