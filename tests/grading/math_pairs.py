@@ -479,6 +479,22 @@ TRICKY: list[tuple[str, str, bool]] = [
     ("y=Rx", "y=rx", False),
     ("aA", "Aa", True),
     ("f(x)=X+x", "2x", False),
+    # a comma before three digits: of thousands, or of a list
+    ("70,110", "70, 110", True),
+    ("70,110", "110, 70", True),
+    ("70,110", r"x=70\text{ or }x=110", True),
+    ("70,110", "70110", True),
+    ("70,110", r"70{,}110", True),
+    ("70,110", "(70,110)", False),
+    ("70,110", "70", False),
+    ("70,110", "70, 111", False),
+    ("70, 110", "70,110", True),
+    ("70110", "70,110", True),
+    ("70110", "110,70", False),
+    (r"70,\!110", "70, 110", False),
+    (r"70,\!110", "110,70", False),
+    ("1,000", "1, 0", False),
+    ("1,000", "0, 1", False),
 ]
 
 # (gold answer, solution, right?): what belongs to the answer that a solution gives.
@@ -529,4 +545,5 @@ SOLUTIONS: list[tuple[str, str, bool]] = [
     ("13", "\\boxed{\\text{13 apples}}", True),
     ("18", "The final answer is f(3) = 18.", True),
     ("18", "The answer is: Area = 18", True),
+    ("70,110", "\\boxed{70, 110}", True),
 ]

@@ -4,16 +4,18 @@ First by their notation; then by what words, choices, times, bases, units, names
 last as expressions, by math-verify and sympy. Nothing bounds the time that the last takes:
 `judge.py` does.
 
-What is decided here, since graders differ: a unit may be left out, but not be another one; 35\% is
-35 and 0.35; decimals are exact, so 0.33 is not 1/3; values in a row are a set, a pair in brackets
-is not; of a number in another base the base may be left out; an equation is its right side only
-where its left one is a name or the same. A list of guesses is no answer, nor is one with words that
-no unit has.
+What is decided here, since graders differ: a unit may be left out, but not be another one; what
+money is for is no unit of it; 35\% is 35 and 0.35; decimals are exact, so 0.33 is not 1/3; values
+in a row are a set, a pair in brackets is not; 70,110 passes for both a number with separators and
+two numbers; of a number in another base the base may be left out; an equation is its right side
+only where its left one is a name or the same; R is not r. A list of guesses is no answer, nor is
+one with words that no unit has.
 """
 
 import logging
 import re
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import sympy
@@ -22,7 +24,7 @@ from latex2sympy2_extended.math_normalization import NormalizationConfig, normal
 from math_verify import verify
 from math_verify.grader import should_treat_as_complex
 
-from selfcorrect.grading.mathematics.notation import notation
+from selfcorrect.grading.mathematics.notation import readings
 from selfcorrect.grading.mathematics.quantities import clock_time, in_base, is_number, quantity
 
 logging.getLogger("math_verify").setLevel(logging.CRITICAL)
@@ -71,10 +73,11 @@ def same(gold: str, answer: str) -> bool:
     Raises:
         UnreadableError: ``answer`` makes no sense.
     """
-    right, given = notation(gold), notation(answer)
-    if not right or not given:
-        return False
-    return right == given or _same(right, given)
+    return any(
+        right == given or _same(right, given)
+        for right, given in product(readings(gold), readings(answer))
+        if right and given
+    )
 
 
 def _same(right: str, given: str) -> bool:

@@ -51,13 +51,20 @@ _REWRITTEN = (
                 re.DOTALL), r"\\begin{pmatrix}\1\\end{pmatrix}"),
     (re.compile(r"\\\\\[[\d.]+\s*[a-z]+\]"), r"\\\\"),  # \\[4pt]
 )  # fmt: skip
-# A number with separators: nothing else with a comma, and in no bracket.
+# A number with separators: nothing else with a comma, and in no bracket. Where all its parts are
+# numbers of their own, as in 70,110 and not in 1,000, it may be a list too.
 _THOUSANDS = re.compile(r"([^,(\[]*?)(?<![\d.])([1-9]\d{0,2}(?:,\d{3})+)(?!\d)([^,]*)", re.DOTALL)
+_MAYBE_A_LIST = re.compile(r"-?[1-9]\d*(?:,[1-9]\d*)+")
 _ARGUMENTS = {"\\frac": 2, "\\binom": 2, "\\sqrt": 1, "^": 1, "_": 1}
 
 
 def notation(answer: str) -> str:
     """The answer in the one notation; empty if there is nothing in it."""
+    return readings(answer)[0]
+
+
+def readings(answer: str) -> list[str]:
+    """All that an answer may mean, in the one notation: a second if commas may make it a list."""
     text = _END.sub("", answer.replace('"', "")).strip()
     for opening, closing in _DELIMITERS:
         inside = text[len(opening) : len(text) - len(closing)]
@@ -73,8 +80,14 @@ def notation(answer: str) -> str:
     text = _TEXTS.sub(_plain_text, text)
     for pattern, replacement in _REWRITTEN:
         text = pattern.sub(replacement, text)
-    if (found := _THOUSANDS.fullmatch(text)) and "\\{" not in found[1]:
-        text = found[1] + found[2].replace(",", "") + found[3]
+    if (found := _THOUSANDS.fullmatch(text)) is None or "\\{" in found[1]:
+        return [_written(text)]
+    number = _written(found[1] + found[2].replace(",", "") + found[3])
+    return [number, _written(text)] if _MAYBE_A_LIST.fullmatch(text) else [number]
+
+
+def _written(text: str) -> str:
+    """A text with its signs and commands in the one notation."""
     tokens = [
         part for token in _TOKEN.findall(text) for part in _TOKEN.findall(_SAME.get(token, token))
     ]
