@@ -479,6 +479,7 @@ TRICKY: list[tuple[str, str, bool]] = [
     ("y=Rx", "y=rx", False),
     ("aA", "Aa", True),
     ("f(x)=X+x", "2x", False),
+    (r"\frac{1}{2}", r"no answer \frac{1}{2}", False),
     # a comma before three digits: of thousands, or of a list
     ("70,110", "70, 110", True),
     ("70,110", "110, 70", True),
