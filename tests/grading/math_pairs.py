@@ -399,6 +399,7 @@ TRICKY: list[tuple[str, str, bool]] = [
     ("18", r"\$18\text{ km}", False),
     ("18", r"\$18\text{ km/h}", False),
     ("56", r"\$5\$6", False),
+    ("5", r"5\text{ dollarsworth}", True),
     # names before a value
     ("18", "x_1=18", True),
     ("18", "a_{n}=18", True),

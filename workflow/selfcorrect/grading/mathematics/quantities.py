@@ -55,8 +55,9 @@ def quantity(text: str, bare_units: bool) -> Quantity:
         text: in the one notation.
         bare_units: whether letters behind a number may be a unit; else they are variables.
     """
-    if '"dollars' in text:
-        return _dollars(text.replace('"dollars ', '"dollars""'), bare_units)
+    text = text.replace('"dollars ', '"dollars""')
+    if '"dollars"' in text:
+        return _dollars(text, bare_units)
     if text.endswith("\\%"):
         return Quantity(text.removesuffix("\\%"), "percent")
     found = _BEHIND.fullmatch(text)
