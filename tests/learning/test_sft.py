@@ -9,11 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import TrainerState
 from trl import SFTTrainer
 
 from selfcorrect import prompts
 from selfcorrect.learning import traces as selection
-from selfcorrect.learning.sft import IGNORED, finetune, labelled
+from selfcorrect.learning.sft import (
+    IGNORED,
+    arguments,
+    finetune,
+    labelled,
+    whole_checkpoint,
+)
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.models import LanguageModel, adapted
 from selfcorrect.records import Trace, Verdict
@@ -233,6 +240,13 @@ def test_micro_batches_learn_what_the_whole_batch_would(tmp_path, supervise):
         torch.testing.assert_close(value, parts[name], rtol=0, atol=2e-6)
 
 
+def test_one_gpu_of_several_is_used(tmp_path, monkeypatch):
+    """The trainer would share every micro-batch over all that it sees."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    made = arguments(sft(traces_per_micro_batch=2), adaptation(), 0, tmp_path, "cuda")
+    assert (made.n_gpu, made.train_batch_size, made.gradient_accumulation_steps) == (1, 2, 2)
+
+
 @pytest.mark.parametrize("stop", [1, 3, 5])
 def test_tuning_that_was_stopped_goes_on_in_the_same_bits(tmp_path, monkeypatch, stop):
     settings = sft(epochs=2, checkpoint_every=2)
@@ -257,6 +271,44 @@ def test_tuning_that_was_stopped_goes_on_in_the_same_bits(tmp_path, monkeypatch,
     finetune(again, TRACES, settings, adaptation(), 0, work)
     assert len(done) == 6 - stop // 2 * 2
     assert same_weights(expected, weights(again))
+
+
+@pytest.mark.parametrize("left", ["nothing", "weights", "half a state"])
+@pytest.mark.parametrize("done", [0, 4])
+def test_a_checkpoint_half_written_is_not_gone_on_from(tmp_path, monkeypatch, done, left):
+    """Killed while a checkpoint was written, whose state the trainer writes last."""
+    settings = sft(epochs=2, checkpoint_every=2)
+    expected = weights(tuned(tmp_path, settings))
+    work, save = fresh(tmp_path), TrainerState.save_to_json
+
+    def killed(state, path):
+        if state.global_step <= done:
+            return save(state, path)
+        if left == "half a state":
+            Path(path).write_text('{"global_step": 2, "log')
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainerState, "save_to_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(lm(), TRACES, settings, adaptation(), 0, work)
+    if left == "nothing":
+        for file in (work / f"checkpoint-{done + 2}").iterdir():
+            file.unlink()
+    assert whole_checkpoint(work) == (str(work / f"checkpoint-{done}") if done else None)
+    assert len([*work.glob("checkpoint-*")]) == (done > 0)
+    again = lm()
+    finetune(again, TRACES, settings, adaptation(), 0, work)
+    assert same_weights(expected, weights(again))
+
+
+def test_the_newest_checkpoint_is_the_one_of_most_steps(tmp_path):
+    for step in (9, 10, 11):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    for step in (9, 10):
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    assert whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-10"]
 
 
 def test_the_seed_has_an_effect(tmp_path):
