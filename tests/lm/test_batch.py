@@ -137,6 +137,17 @@ def test_attempts_of_one_token():
         )
 
 
+@pytest.mark.parametrize("traces", [TRACES, [trace("p", made([EOS], prompt=LONG))]])
+def test_layers_are_called_equally_often_for_every_batch(traces):
+    """Where they are sharded every call, forth and back, is one that all processes make."""
+    (model, _), forth, back = precise("llama"), [], []
+    layer = model.model.layers[0]
+    layer.register_forward_hook(lambda *_: forth.append(1))
+    layer.register_full_backward_hook(lambda *_: back.append(1))
+    continuation_states(model, collate(traces, PAD)).sum().backward()
+    assert (len(forth), len(back)) == (2, 2)
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_trainer_recomputes_what_the_engine_recorded(family, temperature):

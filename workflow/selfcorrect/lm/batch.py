@@ -84,7 +84,8 @@ def continuation_states(model: Any, batch: TraceBatch) -> Tensor:
     """The hidden states whose logits predict each continuation token: [B, T, H].
 
     Exactly those of reading every conversation whole, position by position; the last column
-    is not read, since nothing follows it.
+    is not read, since nothing follows it, unless it is the only one: the layers of a sharded model
+    must be called equally often on every process, or they wait for each other for ever.
     """
     cache = DynamicCache(config=model.config)
     prompt_positions = (batch.prompt_mask.cumsum(1) - 1).clamp(min=0)
@@ -96,20 +97,20 @@ def continuation_states(model: Any, batch: TraceBatch) -> Tensor:
         past_key_values=cache,
         use_cache=True,
     )[batch.prompt_of, -1:]  # [B, 1, H]
-    if batch.tokens.shape[1] == 1:
-        return first
+    width = batch.tokens.shape[1]
+    read = max(1, width - 1)
     cache.batch_select_indices(batch.prompt_of)
-    mask = torch.cat([batch.prompt_mask[batch.prompt_of], batch.mask[:, :-1]], 1)
+    mask = torch.cat([batch.prompt_mask[batch.prompt_of], batch.mask[:, :read]], 1)
     positions = (mask.cumsum(1) - 1)[:, batch.prompts.shape[1] :]
     rest = states_of(
         model,
-        input_ids=batch.tokens[:, :-1],
+        input_ids=batch.tokens[:, :read],
         attention_mask=mask,
         position_ids=positions,
         past_key_values=cache,
         use_cache=True,
-    )  # [B, T − 1, H]
-    return torch.cat([first, rest], 1)
+    )  # [B, max(1, T − 1), H]
+    return torch.cat([first, rest], 1)[:, :width]
 
 
 def recomputed_states(model: Any, batch: TraceBatch) -> Tensor:
