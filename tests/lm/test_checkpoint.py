@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 
 from selfcorrect.files import FileProblem
-from selfcorrect.lm import models
+from selfcorrect.lm import checkpoint, models
 from selfcorrect.lm.checkpoint import Workspace
 from tiny import language_model
 
@@ -68,6 +68,30 @@ def test_a_checkpoint_of_another_job_is_not_used(work):
     assert again(work, spec=2).load() is None
     assert not work.checkpoint.exists()
     assert not work.log.exists()
+
+
+@pytest.mark.parametrize("spec", [1, 2])
+@pytest.mark.parametrize("moment", ["before", "while"])
+def test_a_checkpoint_that_another_process_deletes_meanwhile(work, monkeypatch, spec, moment):
+    """The one of a team that writes leaves nothing of another job's; the others may be slower."""
+    work.save(STATE)
+    reader = Workspace(work.folder, {"spec": spec}, writes=False)
+    if moment == "before":
+        work.checkpoint.unlink()
+        monkeypatch.setattr(Path, "is_file", lambda _: True)  # it was there when asked for
+    else:
+        digest = checkpoint._digest
+
+        def meanwhile(stream, size):
+            work.checkpoint.unlink()
+            return digest(stream, size)
+
+        monkeypatch.setattr(checkpoint, "_digest", meanwhile)
+    loaded = reader.load()
+    if (moment, spec) == ("while", 1):
+        assert loaded["step"] == 3
+    else:
+        assert loaded is None
 
 
 def test_the_identity_does_not_depend_on_the_order_of_keys(tmp_path):

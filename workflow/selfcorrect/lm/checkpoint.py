@@ -1,11 +1,13 @@
 """Checkpoints that survive `kill -9`: written aside, renamed, checksummed, tied to their job.
 
 A training job keeps its state in a work folder beside its output. Killed at any moment and run
-again, it goes on from the last checkpoint and ends in the same bits as if it had not been killed.
+again, it goes on from the last checkpoint. On the CPU, with as many processes as before, it ends in
+the same bits as if it had not been killed; on a GPU, or with another number, in nearly the same.
 """
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import IO, Any
@@ -40,20 +42,31 @@ class Workspace:
         Raises:
             FileProblem: the checkpoint is damaged.
         """
-        if not self.checkpoint.is_file():
-            self._forget()
-            return None
-        size = max(0, self.checkpoint.stat().st_size - _DIGEST_BYTES)
-        with self.checkpoint.open("rb") as stream:
-            if _digest(stream, size) != stream.read():
-                raise files.damaged(self.checkpoint, "its checksum does not match")
-        state: dict[str, Any] = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
-        if state["identity"] != self.identity:
+        state = self._read()
+        if state is None or state["identity"] != self.identity:
             self._forget()
             return None
         if self.writes:
             self._cut_log(state["log_bytes"])
         torch.set_rng_state(state["rng"])
+        return state
+
+    def _read(self) -> dict[str, Any] | None:
+        """The checkpoint, whosever it is.
+
+        Opened once: where several processes begin, the one that writes may delete another job's
+        while the others read it.
+        """
+        try:
+            stream = self.checkpoint.open("rb")
+        except FileNotFoundError:
+            return None
+        with stream:
+            size = max(0, os.fstat(stream.fileno()).st_size - _DIGEST_BYTES)
+            if _digest(stream, size) != stream.read():
+                raise files.damaged(self.checkpoint, "its checksum does not match")
+            stream.seek(0)
+            state: dict[str, Any] = torch.load(stream, weights_only=True, map_location="cpu")
         return state
 
     def save(self, state: dict[str, Any]) -> None:
