@@ -45,7 +45,7 @@ class Policy(Protocol):
         ...
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Go on from ``weights``."""
+        """Take ``weights``, those of the other kind of policy too."""
         ...
 
 
@@ -84,7 +84,7 @@ class Sharded:
         """``model`` is what is sampled; it gives the weights to begin with and the precision."""
         self._model = model
         trained = copy.deepcopy(model).to("cpu", torch.float32)  # parts of it move to the device
-        self._scorer = shard(_Scorer(trained), trained, model.dtype)
+        self._scorer = shard(_Scorer(trained), trained, model.dtype, model.device.type)
 
     def score(self, batch: TraceBatch, reference: Reference, **how: Any) -> TokenStatistics:
         """See ``Policy``."""

@@ -36,7 +36,7 @@ class Reference:
 
         self._reader = _Reader(self.model)
         if sharded and self.model.device == self._device:
-            self._reader = shard(self._reader, self.model, self.model.dtype)
+            self._reader = shard(self._reader, self.model, self.model.dtype, self._device.type)
 
     @torch.no_grad()
     def states(self, batch: TraceBatch) -> Tensor:

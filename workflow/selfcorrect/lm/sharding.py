@@ -8,20 +8,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 
-def shard(root: nn.Module, model: Any, dtype: torch.dtype) -> Any:
+def shard(root: nn.Module, model: Any, dtype: torch.dtype, device: str) -> Any:
     """Shard ``model`` layer by layer, and what is not in a layer with ``root``, which holds it.
 
+    ``device`` is the kind that the parts are to lie on; torch would take a GPU where it sees one.
     Layers gather their weights in ``dtype`` when they are called. Gradients are summed in float32
     over the processes, each of which goes back over its share of a batch.
     """
     precision = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    mesh = init_device_mesh(device, (torch.distributed.get_world_size(),))
     parts = [*model.get_decoder().layers, root]
     for part in parts:
-        sharded = fully_shard(part, mp_policy=precision)
+        sharded = fully_shard(part, mesh=mesh, mp_policy=precision)
         sharded.set_gradient_divide_factor(1.0)
         sharded.set_force_sum_reduction_for_comms(True)  # gloo knows no other
     return root
