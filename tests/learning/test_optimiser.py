@@ -90,6 +90,26 @@ def test_it_goes_on_in_the_same_bits(dtype):
     assert all(torch.equal(one, other) for one, other in zip(of, again, strict=True))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_precision_goes_on_from_the_other(dtype):
+    """Of sharded weights the float32 ones are the model's; elsewhere they are copies beside it."""
+    of = weights(dtype)
+    optimiser = Optimiser(of, 1e-2)
+    for seed in range(3):
+        step(optimiser, of, seed)
+    saved, exact = copy.deepcopy(optimiser.state_dict()), copy.deepcopy(optimiser.copies)
+    other = torch.bfloat16 if dtype is torch.float32 else torch.float32
+    again = [torch.zeros_like(w, dtype=other).requires_grad_() for w in of]
+    resumed = Optimiser(again, 1e-2)
+    resumed.load_state_dict(saved)
+    for weight, held, expected in zip(again, resumed.copies, exact, strict=True):
+        assert torch.equal(held, expected)
+        assert torch.equal(weight, expected.to(other))
+    assert step(resumed, again, 3) == pytest.approx(step(optimiser, of, 3))
+    for held, expected in zip(resumed.copies, optimiser.copies, strict=True):
+        assert torch.equal(held, expected)
+
+
 def test_where_the_norm_is_not_finite_nothing_moves():
     of = weights(torch.bfloat16)
     before = [weight.detach().clone() for weight in of]

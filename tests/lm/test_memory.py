@@ -225,6 +225,10 @@ def test_the_optimiser_holds_what_is_planned(dtype):
     optimiser.step(1.0)
     state = optimiser.state_dict()
     moments = [each for of in state["adam"]["state"].values() for each in of.values() if each.dim()]
-    held = sum(each.nbytes for each in [*moments, *state["copies"]])
+    own = {id(weight) for weight in weights}
+    copies = [each for each in optimiser.copies if id(each) not in own]
+    held = sum(each.nbytes for each in [*moments, *copies])
     assert held == count * 4 * (2 if dtype is torch.float32 else 3)
+    written = sum(each.nbytes for each in [*moments, *state["copies"]])
+    assert written == count * 4 * 3  # the weights in full precision are among them
     assert gradients == count * 4

@@ -51,22 +51,25 @@ class Optimiser:
         if torch.isfinite(norm):
             self._adam.step()
             with torch.no_grad():
-                for weight, copy in self._rounded():
-                    weight.copy_(copy)
+                self._round()
         return float(norm)
 
     def state_dict(self) -> dict[str, Any]:
-        """What ``load_state_dict`` needs beside the weights; of sharded weights whole tensors."""
-        copies = [copy for _, copy in self._rounded()]
+        """All that a run goes on from, the weights in full precision among it.
+
+        Of sharded weights whole tensors: whether weights are rounded or in parts is not told by it,
+        so that what one kind of job has begun, the other can end.
+        """
         adam = self._adam.state_dict()
         state = {
             number: {name: gathered(value) for name, value in of.items()}
             for number, of in adam["state"].items()
         }
+        copies = [gathered(copy.detach()) for copy in self.copies]
         return {"adam": {**adam, "state": state}, "copies": copies}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a ``state_dict``."""
+        """Go on from a ``state_dict``: moments, and the weights that are moved."""
         adam = state["adam"]
         parts = {
             number: {
@@ -77,8 +80,14 @@ class Optimiser:
             if number in adam["state"]
         }
         self._adam.load_state_dict({**adam, "state": parts})
-        for (_, copy), saved in zip(self._rounded(), state["copies"], strict=True):
-            copy.data.copy_(saved)
+        with torch.no_grad():
+            for copy, saved in zip(self.copies, state["copies"], strict=True):
+                copy.copy_(part_of(saved, copy))
+            self._round()
+
+    def _round(self) -> None:
+        for weight, copy in self._rounded():
+            weight.copy_(copy)
 
     def _rounded(self) -> Iterable[tuple[Tensor, Tensor]]:
         pairs = zip(self._weights, self.copies, strict=True)

@@ -284,7 +284,6 @@ class Trainer:
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
-            "model": self.trained.weights(),
             "optimiser": self.optimiser.state_dict(),
             "beta2": self.beta2,
             "best_reward": float(self.best_reward),
@@ -297,8 +296,9 @@ class Trainer:
         if state is None:
             return
         self.step, self.beta2 = state["step"], state["beta2"]
-        self._load(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.trained.publish()
+        self.engine.refresh()
         self.best_reward, self.best = state["best_reward"], state["best"]
         self.window.extend(state["window"])
 

@@ -198,7 +198,7 @@ def _reinforce(job: ReinforceJob, setting: Setting) -> tuple[Need, Need]:
         best["reference in main memory"] = shape.parameters * size
     turns = _loading(weights, setting).turns
     if setting.on_gpu:
-        turns += ({"checkpoint, while read": shape.trained * of_trained + optimiser},)
+        turns += ({"checkpoint, while read": 3 * shape.trained * FLOAT32},)
     if elsewhere:
         turns += ({"reference at work": referring},)
     return gpu, Need(best, turns)
