@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -36,6 +37,20 @@ def main(folder: Path) -> None:
     )  # fmt: skip
     work = Workspace(folder, {"job": "test"}, writes=team.main)
     trainer = Trainer(policy, reference, rl(**settings["rl"]), setting, team)
+    if settings.get("short"):  # attempts of the second half of a batch end at once
+        sample = trainer.sample
+
+        def shortened():
+            traces = sample()
+            places = team.share(len(traces) * team.size, "traces")
+            for place, trace in zip(places, traces, strict=True):
+                if place >= len(traces) * team.size // 2:
+                    (attempt,) = trace.attempts
+                    cut = {"tokens": attempt.tokens[:1], "logprobs": attempt.logprobs[:1]}
+                    trace.attempts[:] = [replace(attempt, **cut)]
+            return traces
+
+        trainer.sample = shortened
     if stop := settings.get("stop"):
         update = trainer.update
 

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -76,6 +78,33 @@ def test_a_policy_in_parts_learns_what_a_whole_one_does(tmp_path, name, recomput
         torch.testing.assert_close(value, parts[1][key], rtol=0, atol=1e-3)
 
 
+def test_parts_of_a_process_whose_attempts_have_one_token(tmp_path):
+    """It reads nothing after a prompt, but the others do, and all gather each layer together."""
+    more = {"dtype": "float32", "short": True}
+    settings = {"turns": 1}
+    whole, parts = (
+        read(train(tmp_path / f"{shards}", 1 + shards, settings, sharded=shards, **more))
+        for shards in (False, True)
+    )
+    for line, other in zip(whole[0], parts[0], strict=True):
+        assert line == pytest.approx(other, rel=1e-3, abs=1e-4)
+    for key, value in whole[1].items():
+        torch.testing.assert_close(value, parts[1][key], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_a_job_goes_on_in_parts_and_as_a_whole_again(tmp_path, shards):
+    """A checkpoint does not tell whether the weights lay in parts."""
+    more = {"dtype": "bfloat16", "fails": True, "stop": 3}
+    stopped = train(tmp_path, 2, SETTINGS["stage two"], sharded=shards, **more)
+    begun = (stopped / "training.jsonl").read_text().splitlines()[:2]
+    train(stopped, 2, SETTINGS["stage two"], sharded=not shards, dtype="bfloat16")
+    assert (stopped / "training.jsonl").read_text().splitlines()[:2] == begun  # times among it
+    log, found = read(stopped)
+    assert [line["step"] for line in log] == [1, 2, 3, 4]
+    assert {value.dtype for value in found.values()} == {torch.bfloat16}
+
+
 def test_parts_go_on_in_the_same_bits(tmp_path):
     more = {"dtype": "bfloat16", "sharded": True}
     log, expected = read(train(tmp_path / "whole", 2, SETTINGS["stage two"], **more))
@@ -96,6 +125,20 @@ def test_a_team_that_was_killed_goes_on(tmp_path):
     assert [line["step"] for line in log] == [1, 2, 3, 4]
     for key, value in expected.items():
         torch.testing.assert_close(value, found[key], rtol=0, atol=1e-6)
+
+
+def test_a_process_waits_for_the_one_that_writes(monkeypatch):
+    """A large checkpoint on a slow disk takes longer than the minutes that are usual."""
+    told: dict[str, Any] = {}
+
+    def joined(**how: Any) -> SimpleNamespace:
+        told.update(how)
+        return SimpleNamespace(process_index=1, device="cpu")
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("accelerate.PartialState", joined)
+    assert team.Team().rank == 1
+    assert told["timeout"] >= timedelta(hours=12)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_by_its_key():

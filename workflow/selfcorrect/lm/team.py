@@ -6,6 +6,7 @@ NCCL on GPUs and over gloo on CPUs. A job of one process is a team of one and co
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -14,6 +15,10 @@ from torch import Tensor
 from selfcorrect.validation import ConfigError
 
 AnyItem = TypeVar("AnyItem")
+
+# How long a process waits for the others before it gives up. The one that writes does so alone, and
+# a checkpoint of tens of gigabytes takes a slow file system longer than the ten minutes of NCCL.
+PATIENCE = timedelta(hours=24)
 
 
 class Team:
@@ -26,7 +31,7 @@ class Team:
         if self.size > 1:
             from accelerate import PartialState
 
-            state = PartialState(cpu=device == "cpu")
+            state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
             self.rank, self.device = state.process_index, str(state.device)
 
     @property
