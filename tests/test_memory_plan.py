@@ -87,6 +87,33 @@ def test_an_rl_job_takes_what_is_planned(checkpoint, tmp_path):
     assert 0.9 * peak <= planned <= 1.6 * peak
 
 
+def sampling_needs(job: MemoryJob, work: str) -> dict[str, int]:
+    """Items of the GPU that jobs of a kind need, by the shape of Qwen2.5-1.5B."""
+    prompts = Prompts([], [300], 40)
+    rows = plan_of(job, cache(partial(shape_of, QWEN)), Conversations(prompts, prompts),
+                   on_gpu=True)  # fmt: skip
+    (needs,) = [row.needs.gpu for row in rows if row.work == work and "score" in row.methods]
+    assert needs is not None
+    return needs.items
+
+
+def test_conversations_that_begin_with_given_attempts_are_read_whole():
+    """Offline first attempts in RL, and attempts to be repaired."""
+    plain, changes = math_job(), {}
+    few = [job.model_copy(update={"samples": 0, "problems": 10}) for job in plain.generate]
+    plain = plain.model_copy(update={"generate": tuple(few)})
+    of_rl = [
+        job.model_copy(update={"rl": job.rl.model_copy(update={"offline_first_attempts": 0.5})})
+        for job in plain.reinforce
+    ]
+    changes["RL"] = plain.model_copy(update={"reinforce": tuple(of_rl)})
+    repairing = [job.model_copy(update={"repairs": 100}) for job in few]
+    changes["evaluation"] = plain.model_copy(update={"generate": tuple(repairing)})
+    for work, changed in changes.items():
+        before, after = sampling_needs(plain, work), sampling_needs(changed, work)
+        assert after["reading"] > 1.5 * before["reading"], work
+
+
 # --- refusals ---------------------------------------------------------------------------------
 
 

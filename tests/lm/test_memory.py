@@ -22,10 +22,12 @@ from selfcorrect.lm.memory.kv_cache import (
     slab_bytes,
     slab_columns,
 )
+from selfcorrect.lm.memory.needs import Pass, _sampling
 from selfcorrect.lm.memory.shape import Shape, shape_of
+from selfcorrect.lm.memory.terms import Setting
 from selfcorrect.lm.models import with_adapter
 from selfcorrect.lm.torch_engine import TorchEngine
-from selfcorrect.spec import LoRA
+from selfcorrect.spec import Generation, LoRA
 
 VOCABULARY = 500
 _SHAPE = {
@@ -200,6 +202,25 @@ def test_slabs_are_as_large_as_the_cache_really_gets(family, attempts, new):
     columns = slab_columns(prompt, attempts, new, bridge)
     assert slab_bytes(shape, 4, rows, columns) == real
     assert session._mask.shape[1] == conversation_columns(prompt, attempts, new, bridge)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_conversations_that_begin_with_given_attempts_are_read_whole(family):
+    problems, copies, prompt, bridge, new = 2, 8, 60, 10, 80
+    rows, begin = problems * copies, prompt + new + bridge
+    engine = TorchEngine(model_of(family, "eager", torch.float32), eos=-1, pad=0)
+    with LiveBytes() as live:
+        session = engine.open([[5] * begin] * rows)
+    generation = Generation(engine="torch", cache_mb=1, max_new_tokens=new, batch_size=rows)
+    shape, of = shape_of(CONFIGS[family]), Pass(problems, copies, 2, 2, given=True)
+    setting = Setting(lambda _: shape, prompt, bridge, generation)
+    planned = _sampling(shape, Precision(4, 4, "eager"), setting, of)
+    slabs = sum(slab.untyped_storage().nbytes() for slab in layers_of(session))
+    at_once = slabs + planned["reading"] + planned["sampling logits"]
+    assert 0.9 * live.peak <= at_once <= 1.5 * live.peak
+    session.sample(new, 1.0, list(range(rows)))
+    slabs = sum(slab.untyped_storage().nbytes() for slab in layers_of(session))
+    assert slabs <= planned["KV cache"] <= 2 * slabs
 
 
 def test_rows_that_go_on_alone_fit_beside_the_others():

@@ -52,29 +52,44 @@ class Pass(NamedTuple):
     copies: int
     attempts: int
     seen: int  # of them at the most, the one that is being written included
+    given: bool = False  # the first attempt is there already, in the prompt of every conversation
 
     @classmethod
     def of(
-        cls, generation: Generation, problems: int, copies: int, attempts: int, seen: int
+        cls,
+        generation: Generation,
+        problems: int,
+        copies: int,
+        attempts: int,
+        seen: int,
+        *,
+        given: bool = False,
     ) -> "Pass":
         """As many problems at a time as ``generation`` allows."""
         at_a_time = min(problems, max(1, generation.batch_size // copies))
-        return cls(at_a_time, copies, attempts, min(attempts, seen))
+        return cls(at_a_time, copies, attempts, min(attempts, seen), given)
 
 
 def _sampling(shape: Shape, precision: Precision, setting: Setting, of: Pass) -> Items:
     if setting.generation.engine == "vllm":
         return {"KV cache": setting.generation.cache_mb * MIB}
     new, rows = setting.generation.max_new_tokens, of.problems * of.copies
+
+    def holding(attempts: int) -> int:
+        """Tokens of a prompt that holds so many attempts."""
+        return setting.prompt + attempts * (new + setting.bridge)
+
     length = conversation_columns(setting.prompt, of.seen, new, setting.bridge)
-    columns = slab_columns(setting.prompt, of.seen, new, setting.bridge)
+    begin = holding(int(of.given))
+    columns = slab_columns(begin, of.seen - of.given, new, setting.bridge)
     reread = of.attempts > of.seen
-    reads = [Reading(of.problems, setting.prompt, setting.prompt)]
-    if reread:  # a prompt then holds the attempts before
-        start = length - new + 1
+    # A problem's conversations share its first prompt, but not one that holds an attempt.
+    reads = [Reading(rows if of.given else of.problems, begin, begin)]
+    if reread:
+        start = holding(of.seen - 1)
         columns = max(columns, slab_columns(start, 1, new, setting.bridge))
         reads.append(Reading(rows, start, start))
-    elif of.attempts > 1:
+    elif of.attempts > 1 + of.given:
         reads.append(Reading(rows, setting.bridge + 1, length))
     return {
         "KV cache": cache_bytes(shape, precision.size, rows, columns, reread=reread),
@@ -82,6 +97,12 @@ def _sampling(shape: Shape, precision: Precision, setting: Setting, of: Pass) ->
         "sampling logits": rows * shape.vocabulary * (4 * FLOAT32 + 2 * precision.size),
         "reading": max(passing(shape, precision, read) for read in reads),
     }
+
+
+def _largest(shape: Shape, precision: Precision, setting: Setting, passes: Sequence[Pass]) -> Items:
+    """What the one of them that needs most takes; they take turns."""
+    turns = (_sampling(shape, precision, setting, of) for of in passes)
+    return max(turns, key=lambda items: sum(items.values()))
 
 
 def _sample(job: SampleJob, setting: Setting) -> tuple[Need, Need]:
@@ -94,17 +115,19 @@ def _generate(job: GenerateJob, setting: Setting) -> tuple[Need, Need]:
     copies, seen = max(1, job.samples), job.window + 1
     sampled = Pass.of(job.generation, job.problems, copies, job.sampled_turns, seen)
     greedy = Pass(sampled.problems, 1, job.turns, min(job.turns, seen))
-    return _inference(job.loading, setting, [greedy, sampled] if job.samples else [greedy])
+    passes = [greedy, sampled] if job.samples else [greedy]
+    if job.repairs:
+        at_a_time = Pass.of(job.generation, job.repairs, copies, 2, 2).problems
+        passes.append(Pass(at_a_time, 1, 2, 2, given=True))
+    return _inference(job.loading, setting, passes)
 
 
 def _inference(loading: Loading, setting: Setting, passes: Sequence[Pass]) -> tuple[Need, Need]:
     shape = setting.shape(None)
     precision = _precision(loading, shape)
     weights = shape.parameters * precision.size
-    turns = (_sampling(shape, precision, setting, of) for of in passes)
-    largest = max(turns, key=lambda items: sum(items.values()))
     stays = {"weights": weights, **_engine(setting, weights)}
-    return Need(stays, (largest,)), _loading(weights, setting)
+    return Need(stays, (_largest(shape, precision, setting, passes),)), _loading(weights, setting)
 
 
 def _engine(setting: Setting, weights: int) -> Items:
@@ -189,8 +212,13 @@ def _reinforce(job: ReinforceJob, setting: Setting) -> tuple[Need, Need]:
         # One after the other: the reference reads, the heads are applied.
         "reference and heads": applying if elsewhere else max(applying, referring),
     }
-    of = Pass.of(job.generation, prompts, rl.samples_per_prompt, rl.turns, rl.turns)
-    gpu = Need(stays, (_sampling(shape, precision, setting, of), training))
+    begun = round(rl.offline_first_attempts * rl.prompts_per_batch) // setting.processes
+    passes = [
+        Pass.of(job.generation, count, rl.samples_per_prompt, rl.turns, rl.turns, given=given)
+        for count, given in ((prompts - begun, False), (begun, True))
+        if count
+    ]
+    gpu = Need(stays, (_largest(shape, precision, setting, passes), training))
 
     # The best weights so far, and for a moment the ones that take their place.
     best = {"best weights": 2 * shape.trained * of_trained if rl.keep == "best" else 0}
