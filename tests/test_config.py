@@ -95,6 +95,15 @@ FAULTS = {
         {"compute.processes": 3},
         "compute.processes: 3 cannot share the 32 problems",
     ),
+    "offline first attempts that cannot be shared": (
+        {
+            "compute.processes": 2,
+            f"{TASK}.rl.prompts_per_batch": 6,
+            "methods.score.rl.offline_first_attempts": 0.5,
+        },
+        "compute.processes: 2 cannot share the 6 problems of a batch, 3 of them with offline first "
+        "attempts, equally (rl.prompts_per_batch and rl.offline_first_attempts of methods.score",
+    ),
     "no model to pretrain": ({f"{TASK}.model.tiny": None}, f"{TASK}.model.tiny: needed to"),
     "unknown section": ({"rnu": {}}, "rnu: unknown key; did you mean `run`?"),
     "unknown key": (

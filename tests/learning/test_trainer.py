@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -294,6 +295,20 @@ def test_sampling_a_few_at_a_time_changes_no_trace(size):
     assert [[a.tokens for a in t.attempts] for t in parts] == [
         [a.tokens for a in t.attempts] for t in whole
     ]
+
+
+@pytest.mark.parametrize(("engine", "expected"), [("torch", [8, 4]), ("vllm", [12])])
+def test_vllm_is_handed_a_whole_share_at_a_time(monkeypatch, engine, expected):
+    """It decides by its cache how many conversations go on at a time; parts would hold it up."""
+    ours, asked = trainer(rl(prompts_per_batch=3), batch_size=8), []
+    generation = ours.setting.generation.model_copy(update={"engine": engine})
+    ours.setting = replace(ours.setting, generation=generation)
+    begin = ours.engine.open
+    monkeypatch.setattr(
+        ours.engine, "open", lambda of, copies: asked.append(len(of) * copies) or begin(of, copies)
+    )
+    ours.sample()
+    assert asked == expected
 
 
 def test_recomputing_activations_changes_no_update():

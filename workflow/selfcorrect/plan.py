@@ -84,12 +84,16 @@ class Plan:
                 )
             for node in nodes.values():
                 if isinstance(node.settings, RL):
-                    problems = node.settings.prompts_per_batch
-                    if problems % compute.processes:
+                    rl = node.settings
+                    keys = "rl.prompts_per_batch"
+                    said = f"{rl.prompts_per_batch} problems of a batch"
+                    if rl.fresh_and_offline[1]:
+                        keys += " and rl.offline_first_attempts"
+                        said += f", {rl.fresh_and_offline[1]} of them with offline first attempts,"
+                    if any(problems % compute.processes for problems in rl.fresh_and_offline):
                         raise ConfigError(
-                            f"compute.processes: {compute.processes} cannot share the {problems} "
-                            f"problems of a batch equally (rl.prompts_per_batch of "
-                            f"methods.{node.method} on tasks.{task})"
+                            f"compute.processes: {compute.processes} cannot share the {said} "
+                            f"equally ({keys} of methods.{node.method} on tasks.{task})"
                         )
 
     # nodes

@@ -127,8 +127,8 @@ class Trainer:
         Fresh ones, and then some that go on from offline first attempts.
         """
         rl = self.rl
-        offline = round(rl.offline_first_attempts * rl.prompts_per_batch)
-        fresh = self._draw(self.setting.problems, "problems", rl.prompts_per_batch - offline)
+        anew, offline = rl.fresh_and_offline
+        fresh = self._draw(self.setting.problems, "problems", anew)
         begun = self._draw(self.begun, "begun problems", offline)
         firsts = [self._offline_attempt(problem) for problem in begun]
         return [*self._rollouts(fresh, "fresh"), *self._rollouts(begun, "offline", firsts)]
@@ -136,11 +136,13 @@ class Trainer:
     def _rollouts(
         self, problems: Sequence[Problem], kind: str, firsts: Sequence[Attempt] | None = None
     ) -> list[Trace]:
-        """Traces of the problems that fall to this process, as many at a time as may be."""
+        """Traces of the problems that fall to this process, as many at a time as there may be."""
         rl, setting = self.rl, self.setting
         seed = seeds.derive(setting.seed, "rollout", self.step, kind)
         places = self.team.share(len(problems), "rl.prompts_per_batch")
         size = max(1, setting.generation.batch_size // rl.samples_per_prompt)
+        if setting.generation.engine == "vllm":  # takes as many at a time as its cache holds
+            size = max(1, len(places))
         traces: list[Trace] = []
         for start in range(0, len(places), size):
             part = places[start : start + size]

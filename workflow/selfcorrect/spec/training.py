@@ -74,7 +74,8 @@ class Adaptation(Loading):
     )
     reference: Literal["beside", "cpu"] = Field(
         description="where the fixed reference of RL is kept: on the policy's device, or in the "
-        "main memory, and computed there; of no account with `lora`"
+        "main memory, and computed there by one core, for which RL then waits; of no account "
+        "with `lora`"
     )
 
 
@@ -101,7 +102,10 @@ class Generation(Strict):
     max_new_tokens: Count = Field(
         description="tokens an attempt may have, EOS included; a longer attempt is truncated"
     )
-    batch_size: Count = Field(description="conversations sampled at a time outside RL")
+    batch_size: Count = Field(
+        description="conversations sampled at a time, in RL at least a problem's "
+        "`samples_per_prompt`; vLLM takes all of an RL batch and is bounded by `cache_mb`"
+    )
     engine: Literal["torch", "vllm"] = Field(
         description="what samples: the built-in engine, or vLLM, which is installed separately "
         "(docs/engines.md)"
@@ -213,6 +217,12 @@ class RL(Strict):
         if self.offline_first_attempts > 0 and self.turns < 2:
             raise KeyFaultError("offline_first_attempts", "needs 2 or more turns")
         return self
+
+    @property
+    def fresh_and_offline(self) -> tuple[int, int]:
+        """Problems of a batch whose first attempts are sampled, and whose are the base model's."""
+        offline = round(self.offline_first_attempts * self.prompts_per_batch)
+        return self.prompts_per_batch - offline, offline
 
 
 class Repairs(Strict):

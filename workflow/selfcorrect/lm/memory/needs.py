@@ -212,10 +212,16 @@ def _reinforce(job: ReinforceJob, setting: Setting) -> tuple[Need, Need]:
         # One after the other: the reference reads, the heads are applied.
         "reference and heads": applying if elsewhere else max(applying, referring),
     }
-    begun = round(rl.offline_first_attempts * rl.prompts_per_batch) // setting.processes
     passes = [
-        Pass.of(job.generation, count, rl.samples_per_prompt, rl.turns, rl.turns, given=given)
-        for count, given in ((prompts - begun, False), (begun, True))
+        Pass.of(
+            job.generation,
+            -(-count // setting.processes),
+            rl.samples_per_prompt,
+            rl.turns,
+            rl.turns,
+            given=given,
+        )
+        for count, given in zip(rl.fresh_and_offline, (False, True), strict=True)
         if count
     ]
     gpu = Need(stays, (_largest(shape, precision, setting, passes), training))
