@@ -166,6 +166,50 @@ def test_every_remedy_told_helps_and_the_first_most(on_gpu, gib):
         assert left == sorted(left)
 
 
+def told(gib: float, engine: str = "torch", **changes: Any) -> str:
+    """What is said of RL on a GPU of so many GiB."""
+    job = math_job(**changes)
+
+    def engines(of: Any) -> Any:
+        generation = of.generation.model_copy(update={"engine": engine, "cache_mb": 8192})
+        return of.model_copy(update={"generation": generation})
+
+    job = engines(job).model_copy(
+        update={
+            kind: tuple(map(engines, getattr(job, kind)))
+            for kind in ("sample", "reinforce", "generate")
+        }
+    )
+    said = refusal(job, Limits(int(gib * GIB), 512 * GIB))
+    (line,) = [line for line in said.splitlines() if line.startswith("tasks.math.rl:")]
+    return line
+
+
+def test_no_change_is_told_that_a_plan_refuses():
+    assert "model.lora" in told(20, processes=2)
+    assert "model.lora" not in told(20, processes=2, sharded=True)
+    assert "compute.processes" in told(40)
+    assert "compute.processes" not in told(40, engine="vllm")
+    together = told(5, processes=2).split("What helps: ")[1].split(" (GPU")[0]
+    assert not {"model.lora", "compute.sharded"} <= {
+        change.split(":")[0].removeprefix("tasks.math.") for change in together.split(" with ")
+    }
+
+
+def test_a_smaller_cache_is_told_where_vllm_samples():
+    assert "tasks.math.generation.cache_mb: " in told(40, engine="vllm")
+    assert "generation.batch_size" not in told(40, engine="vllm")
+    assert "generation.batch_size" in told(40)
+    assert "cache_mb" not in told(40)
+
+
+def test_a_reference_on_the_cpu_is_told_where_nothing_else_is_enough():
+    """One core computes it."""
+    assert "model.reference" not in told(40)
+    assert "model.reference" not in told(14, processes=8, sharded=True)
+    assert "with tasks.math.model.reference: cpu" in told(12.3, processes=8, sharded=True)
+
+
 def test_a_gpu_that_is_not_there_must_be_described(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"compute\.gpu_memory_gb: null"):

@@ -48,6 +48,7 @@ class _Change:
     key: str
     values: list[Any]  # the mildest first
     apply: Callable[[Case, Any], Case]
+    last: bool = False  # is told only where no other is enough
 
 
 def remedies(job: AnyJob, setting: Setting, limits: Limits) -> list[Remedy]:
@@ -55,19 +56,30 @@ def remedies(job: AnyJob, setting: Setting, limits: Limits) -> list[Remedy]:
 
     Of main memory beside a GPU's there is nothing to try: a job can be given more.
     """
-    now = limits.excess(needs(job, setting))
+    changes = list(_changes((job, setting)))
+    usual = _helpful([each for each in changes if not each.last], (job, setting), limits)
+    if any(not limits.excess(one.needs) for one in usual):
+        return usual
+    return _helpful(changes, (job, setting), limits)
+
+
+def _helpful(changes: list[_Change], before: Case, limits: Limits) -> list[Remedy]:
+    """Those of the changes that help."""
+    now = limits.excess(needs(*before))
     found: list[tuple[int, _Change, Any, Needs]] = []
-    for change in _changes(job, setting):
-        value, then = _mildest(change, (job, setting), limits)
+    for change in changes:
+        value, then = _mildest(change, before, limits)
         if limits.excess(then) < now:
             found.append((limits.excess(then), change, value, then))
     found.sort(key=lambda one: one[0])
     alone = [Remedy(_told(change, value), then) for _, change, value, then in found]
     if len(found) < 2 or found[0][0] == 0:
         return alone
-    case: Case = (job, setting)
+    case = before
     told: list[str] = []
     for _, change, value, _ in found:
+        if change.key not in {each.key for each in _changes(case)}:
+            continue  # not together with those before it
         changed = change.apply(case, value)
         if limits.excess(needs(*changed)) < limits.excess(needs(*case)):
             case = changed
@@ -94,14 +106,15 @@ def _told(change: _Change, value: Any) -> str:
     return f"{change.key}: {'true' if value is True else value}"
 
 
-def _changes(job: AnyJob, setting: Setting) -> Iterator[_Change]:
-    """The changes that there are for a job."""
+def _changes(case: Case) -> Iterator[_Change]:
+    """The changes that there are for a job, and that a plan does not refuse."""
+    job, setting = case
     where, loading = f"tasks.{job.task}", job.loading
     if isinstance(job, ReinforceJob | FinetuneJob):
         if not job.loading.gradient_checkpointing:
             key = f"{where}.model.gradient_checkpointing"
             yield _Change(key, [True], _set("loading", "gradient_checkpointing"))
-        if job.loading.lora is None:
+        if job.loading.lora is None and not setting.sharded:
             yield _Change(f"{where}.model.lora", [ADAPTER], _set("loading", "lora"))
     if isinstance(job, ReinforceJob):
         at_a_time = job.rl.prompts_per_micro_batch or job.rl.prompts_per_batch
@@ -109,33 +122,30 @@ def _changes(job: AnyJob, setting: Setting) -> Iterator[_Change]:
             key = f"{where}.rl.prompts_per_micro_batch"
             yield _Change(key, fewer, _set("rl", "prompts_per_micro_batch"))
         if setting.on_gpu and job.loading.lora is None and job.loading.reference == "beside":
-            yield _Change(f"{where}.model.reference", ["cpu"], _set("loading", "reference"))
+            key = f"{where}.model.reference"
+            yield _Change(key, ["cpu"], _set("loading", "reference"), last=True)
         more = [
             count
             for count in (2, 4, 8)
-            if count > setting.processes and job.rl.prompts_per_batch % count == 0
+            if count > setting.processes
+            and not any(part % count for part in job.rl.fresh_and_offline)
         ]
-        if setting.on_gpu and more:
-            yield _Change(
-                "compute.processes",
-                more,
-                lambda case, count: (case[0], replace(case[1], processes=count)),
-            )
+        if setting.on_gpu and more and setting.generation.engine != "vllm":
+            yield _Change("compute.processes", more, _put("processes"))
         if setting.processes > 1 and not setting.sharded and job.loading.lora is None:
-            yield _Change(
-                "compute.sharded",
-                [True],
-                lambda case, value: (case[0], replace(case[1], sharded=value)),
-            )
+            yield _Change("compute.sharded", [True], _put("sharded"))
     if isinstance(job, FinetuneJob):
         at_a_time = job.sft.traces_per_micro_batch or job.sft.batch_size
         if fewer := [n for n in _halves(at_a_time) if job.sft.batch_size % n == 0]:
             key = f"{where}.sft.traces_per_micro_batch"
             yield _Change(key, fewer, _set("sft", "traces_per_micro_batch"))
-    if isinstance(job, SampleJob | GenerateJob | ReinforceJob) and (
-        fewer := _halves(job.generation.batch_size)
-    ):
-        yield _Change(f"{where}.generation.batch_size", fewer, _set("generation", "batch_size"))
+    if isinstance(job, SampleJob | GenerateJob | ReinforceJob):
+        if setting.generation.engine == "vllm":
+            # Not as little as would fit: it must hold a conversation as long as the context.
+            smaller = _halves(setting.generation.cache_mb)[:3]
+            yield _Change(f"{where}.generation.cache_mb", smaller, _put_cache)
+        elif fewer := _halves(job.generation.batch_size):
+            yield _Change(f"{where}.generation.batch_size", fewer, _set("generation", "batch_size"))
     if loading.dtype == "float32":
         yield _Change(f"{where}.model.dtype", ["bfloat16"], _set("loading", "dtype"))
     if loading.attention == "eager":
@@ -154,6 +164,15 @@ def _set(section: str, key: str) -> Callable[[Case, Any], Case]:
         return job.model_copy(update={section: changed}), setting
 
     return apply
+
+
+def _put(key: str) -> Callable[[Case, Any], Case]:
+    return lambda case, value: (case[0], replace(case[1], **{key: value}))
+
+
+def _put_cache(case: Case, value: int) -> Case:
+    generation = case[1].generation.model_copy(update={"cache_mb": value})
+    return case[0], replace(case[1], generation=generation)
 
 
 def limits_of(job: MemoryJob, device: str) -> Limits:
