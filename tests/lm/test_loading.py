@@ -1,16 +1,20 @@
 """How a checkpoint becomes a model: precision, attention, adapters, and what cannot be loaded."""
 
 import json
+import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, T5Config, T5ForConditionalGeneration
 
 import toy_checkpoints
+from selfcorrect import provenance
 from selfcorrect.files import FileProblem
 from selfcorrect.lm import models
 from selfcorrect.lm.batch import TraceBatch, collate, continuation_states
@@ -147,6 +151,53 @@ def test_an_adapter_whose_base_is_gone_is_named(checkpoint, tmp_path):
     (tmp_path / "adapter" / "provenance.json").unlink()
     with pytest.raises(FileProblem, match=r"cannot be loaded as a model.*/no/such/base"):
         load(tmp_path / "adapter")
+
+
+def test_an_adapter_is_no_base(checkpoint, tmp_path):
+    models.save(tuned(load(checkpoint)), tmp_path / "adapter", {})
+    models.check_base(str(checkpoint), None, "math")
+    with pytest.raises(ConfigError, match=r"^tasks.math.model.path: .*adapter.*merge_and_unload"):
+        models.check_base(str(tmp_path / "adapter"), None, "math")
+
+
+# --- models on the Hub --------------------------------------------------------------------------
+
+COMMIT = "0123456789" * 4
+
+
+@pytest.fixture
+def on_the_hub(checkpoint, tmp_path, monkeypatch) -> str:
+    """The name of a model on the Hub, as it lies in the cache once it was fetched."""
+    model = tmp_path / "hub/models--some--model"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs/main").write_text(COMMIT)
+    shutil.copytree(checkpoint, model / "snapshots" / COMMIT)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return "some/model"
+
+
+def test_the_commit_that_was_loaded_is_recorded(on_the_hub, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "_commits", {})
+    described = partial(provenance.describe, loading(), provenance.Stopwatch())
+    load(checkpoint)
+    assert described()["models"] == {}
+    assert load(on_the_hub).model.config._commit_hash == COMMIT, "vLLM is told so"
+    assert described()["models"] == {on_the_hub: COMMIT}
+
+    monkeypatch.setattr(provenance, "_commits", {})
+    models.save(tuned(load(on_the_hub)), tmp_path / "adapter", {})
+    monkeypatch.setattr(provenance, "_commits", {})
+    load(tmp_path / "adapter")
+    assert described()["models"] == {on_the_hub: COMMIT}, "of an adapter: its base's"
+
+
+def test_an_adapter_on_the_hub_is_no_base(on_the_hub, checkpoint, tmp_path):
+    models.check_base(on_the_hub, None, "math")
+    models.save(tuned(load(checkpoint)), tmp_path / "adapter", {})
+    snapshot = tmp_path / f"hub/models--some--model/snapshots/{COMMIT}"
+    shutil.copy(tmp_path / "adapter" / models.ADAPTER, snapshot)
+    with pytest.raises(ConfigError, match=r"^tasks.math.model.path: some/model is an adapter"):
+        models.check_base(on_the_hub, None, "math")
 
 
 # --- the reference ------------------------------------------------------------------------------

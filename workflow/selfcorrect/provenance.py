@@ -1,4 +1,4 @@
-"""What a result depended on, kept beside it: spec, seed, versions, commit, device, time."""
+"""What a result depended on, kept beside it: spec, seed, versions, commits, device, time."""
 
 import json
 import os
@@ -22,6 +22,16 @@ PACKAGES = (
 SIDECAR = "provenance.json"
 
 
+# The commits of the models from the Hub that this process has loaded: a process is one job.
+_commits: dict[str, str] = {}
+
+
+def note_commit(model: str, commit: str | None) -> None:
+    """Remember which commit of a model was loaded, where it is from the Hub."""
+    if commit is not None:
+        _commits[model] = commit
+
+
 class Stopwatch:
     """Notes when a job began."""
 
@@ -42,6 +52,7 @@ def describe(job: Strict, watch: Stopwatch, **more: Any) -> dict[str, Any]:
         "started": watch.began.isoformat(timespec="seconds"),
         "seconds": watch.seconds(),
         **environment(),
+        "models": dict(_commits),
         **more,
     }
 

@@ -22,7 +22,9 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
 )
+from transformers.utils import cached_file, find_adapter_config_file
 from transformers.utils import logging as transformers_logging
+from transformers.utils.hub import extract_commit_hash
 
 from selfcorrect import files, provenance
 from selfcorrect.lm.chat import Chat
@@ -114,9 +116,10 @@ def load(path: str | Path, loading: Loading = PLAIN, device: str = "cpu") -> Lan
     whole = _whole(str(path))
     chat = read_chat(str(path), loading.revision)
     try:
+        commit = _commit(whole, loading.revision)
         model, report = AutoModelForCausalLM.from_pretrained(
             whole,
-            revision=loading.revision,
+            revision=commit or loading.revision,
             dtype=getattr(torch, loading.dtype),
             attn_implementation=loading.attention,
             output_loading_info=True,
@@ -127,6 +130,8 @@ def load(path: str | Path, loading: Loading = PLAIN, device: str = "cpu") -> Lan
             model = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
     except Exception as error:  # whatever a reader of weights, JSON or the Hub may raise
         raise files.FileProblem(_explained(str(path), error)) from error
+    provenance.note_commit(whole, commit)
+    model.config._commit_hash = commit  # where vLLM looks; transformers 5.23 leaves it out
     if absent := [*report["missing_keys"], *report["mismatched_keys"]]:
         raise files.FileProblem(
             f"{whole}: its weights are not those of a {type(model).__name__}, which its "
@@ -161,6 +166,24 @@ def read_config(path: str, revision: str | None) -> Any:
         return AutoConfig.from_pretrained(_whole(path), revision=revision)
     except Exception as error:  # whatever a reader of JSON or the Hub may raise
         raise files.FileProblem(_explained(path, error)) from error
+
+
+def check_base(path: str, revision: str | None, task: str) -> None:
+    """Refuse an adapter, of a folder or on the Hub, as a task's base model.
+
+    It would be trained further in place of all weights, and where the policy with its adapter off
+    is the reference, that would be the model under it.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if find_adapter_config_file(path, revision=revision) is not None:
+        raise ConfigError(
+            f"tasks.{task}.model.path: {path} is an adapter (it has {ADAPTER}), not a whole model. "
+            "Merge it into its base first: load it by `peft.AutoPeftModelForCausalLM`, call "
+            "`merge_and_unload()`, `save_pretrained` the result and its tokenizer in another "
+            "folder, and give that one"
+        )
 
 
 def adapted(lm: LanguageModel, lora: LoRA, seed: int) -> LanguageModel:
@@ -201,6 +224,14 @@ def _whole(path: str) -> str:
     """The checkpoint itself, or the base that a folder's adapter names."""
     adapter = Path(path) / ADAPTER
     return files.read_json(adapter)["base_model_name_or_path"] if adapter.is_file() else path
+
+
+def _commit(path: str, revision: str | None) -> str | None:
+    """The commit on the Hub that a revision names at present, None of a local folder."""
+    found: str | None = extract_commit_hash(
+        cached_file(path, "config.json", revision=revision), None
+    )
+    return found
 
 
 def _explained(path: str, error: Exception) -> str:

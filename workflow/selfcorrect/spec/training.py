@@ -40,7 +40,8 @@ class Loading(Strict):
     """How a checkpoint becomes a model in memory."""
 
     revision: str | None = Field(
-        description="commit or tag of `path` on the Hub; null: the newest, which is recorded"
+        description="commit or tag of `path` on the Hub; null: the newest. Which it was "
+        "is recorded beside whatever is made with the model"
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         description="precision of the weights and of the arithmetic; what is trained is kept in "

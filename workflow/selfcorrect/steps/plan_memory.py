@@ -1,4 +1,5 @@
-"""Compute the memory that a task's jobs need, without loading a model; refuse what cannot fit.
+"""Compute the memory that a task's jobs need, without loading a model; refuse what cannot fit, and
+a base model that is an adapter.
 
 python -m selfcorrect.steps.plan_memory --spec JSON --model NAME --plan FILE --numbers FILE
 """
@@ -28,9 +29,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect.lm.memory.remedies import limits_of
     from selfcorrect.lm.memory.shape import shape_of
     from selfcorrect.lm.memory.verdict import check_fit, markdown, plan_of, record
-    from selfcorrect.lm.models import read_chat, read_config
+    from selfcorrect.lm.models import check_base, read_chat, read_config
 
     revision = job.generate[0].loading.revision
+    check_base(arguments.model, revision, job.task)
     config = read_config(arguments.model, revision)
     found = conversations(job, read_chat(arguments.model, revision))
     check_context(job, found, config)

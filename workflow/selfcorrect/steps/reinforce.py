@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             recompute=job.loading.gradient_checkpointing,
             sharded=arguments.sharded,
         )
+        models.check_base(arguments.reference, job.loading.revision, job.task)
         policy = models.load(arguments.start, job.loading, team.device)
         if job.loading.lora is not None:
             policy, reference = models.adapted(policy, job.loading.lora, setting.seed), None
