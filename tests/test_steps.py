@@ -83,6 +83,7 @@ def test_out_of_memory_names_the_keys_to_change(fail, capsys):
     assert said.startswith("error: out of memory.") and said.count("\n") == 1
     for key in ("generation.batch_size", "rl.prompts_per_micro_batch", "model.lora"):
         assert key in said
+    assert "begins anew" in said and "methods.<name>.rl." in said
 
 
 def test_any_other_error_is_shown_whole():

@@ -240,7 +240,8 @@ class Trainer:
         if not np.isfinite(norm):
             raise FloatingPointError(
                 f"step {self.step + 1}: the gradient is not finite (loss {metrics['loss']}); "
-                "lower rl.learning_rate or rl.max_grad_norm. The last checkpoint is kept."
+                "lower rl.learning_rate or rl.max_grad_norm, for this method alone under "
+                "methods.<name>.rl; with another value the job begins anew"
             )
         return {**metrics, "grad_norm": norm}
 

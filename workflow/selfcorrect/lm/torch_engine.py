@@ -148,7 +148,9 @@ def choose(logits: Tensor, temperature: float, uniform: Tensor) -> tuple[Tensor,
         token = logprobs.argmax(-1, keepdim=True)
     else:
         cumulative = logprobs.exp().cumsum(-1)
-        # Strictly above: a token of probability zero is never chosen.
+        # Strictly above: on a CPU, which adds in order, no token of probability zero is chosen. A
+        # GPU adds in parts, whose rounding may let one in where a draw falls on its very place;
+        # float64 would make that rarer, not impossible, at two to four times the cost on a CPU.
         threshold = uniform.unsqueeze(1) * cumulative[:, -1:]
         token = torch.searchsorted(cumulative, threshold, right=True)
         token = token.clamp(max=logits.shape[-1] - 1)

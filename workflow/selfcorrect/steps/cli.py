@@ -19,17 +19,20 @@ from selfcorrect.validation import AnyModel, ConfigError, parse
 if TYPE_CHECKING:
     from selfcorrect.grading.programs import Workplace
 
-# Set before torch is imported: threads that wait must not spin beside other jobs, and nothing is
-# looked up on the Hub for a model that lies on this machine.
+# Set before torch is imported: threads that wait must not spin beside other jobs, and tokenizers
+# start none of their own.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 OUT_OF_MEMORY = (
-    "out of memory. Where it samples, lower generation.batch_size; where it trains, lower "
-    "rl.prompts_per_micro_batch or sft.traces_per_micro_batch, set model.gradient_checkpointing "
-    "or model.lora, or move model.reference to the cpu. Work that is done is kept: run the same "
-    "command again"
+    "out of memory. With more memory, and RL with more compute.processes, this job goes on from its "
+    "last checkpoint. Otherwise, where it samples, lower generation.batch_size (of vLLM "
+    "generation.cache_mb); where it trains, lower rl.prompts_per_micro_batch or "
+    "sft.traces_per_micro_batch, or set model.gradient_checkpointing or model.lora: with another "
+    "value of these this job begins anew, and so do finished ones that have the key. Given to a "
+    "method alone, under methods.<name>.rl. or .sft., a key retrains that method, its variants and "
+    "what starts from them. All other finished jobs are kept"
 )
 
 
