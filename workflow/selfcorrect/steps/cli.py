@@ -26,8 +26,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 OUT_OF_MEMORY = (
-    "out of memory. With more memory, and RL with more compute.processes, this job goes on from its "
-    "last checkpoint. Otherwise, where it samples, lower generation.batch_size (of vLLM "
+    "out of memory. With more memory, and RL with more compute.processes, this job goes on from "
+    "its last checkpoint. Otherwise, where it samples, lower generation.batch_size (of vLLM "
     "generation.cache_mb); where it trains, lower rl.prompts_per_micro_batch or "
     "sft.traces_per_micro_batch, or set model.gradient_checkpointing or model.lora: with another "
     "value of these this job begins anew, and so do finished ones that have the key. Given to a "
