@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoTokenizer, Qwen2Config, Qwen2ForCausalL
 from running import ROOT, copy_of_the_project, snakemake
 from selfcorrect.config import load, merged
 from selfcorrect.jobs import MemoryJob
+from selfcorrect.lm import models
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.memory.conversations import (
     Conversations,
@@ -28,6 +29,8 @@ from selfcorrect.lm.memory.shape import shape_of
 from selfcorrect.lm.memory.terms import GIB, MIB
 from selfcorrect.lm.memory.verdict import check_fit, markdown, plan_of
 from selfcorrect.plan import Plan
+from selfcorrect.spec import LoRA
+from selfcorrect.steps import plan_memory
 from selfcorrect.validation import ConfigError
 from tiny import CONFIG, plan, save_checkpoint
 
@@ -208,6 +211,19 @@ def test_a_reference_on_the_cpu_is_told_where_nothing_else_is_enough():
     assert "model.reference" not in told(40)
     assert "model.reference" not in told(14, processes=8, sharded=True)
     assert "with tasks.math.model.reference: cpu" in told(12.3, processes=8, sharded=True)
+
+
+def test_an_adapter_as_the_base_is_refused_before_anything_is_planned(checkpoint, tmp_path):
+    lora = LoRA(rank=2, alpha=4.0, modules="all-linear")
+    models.save(models.adapted(models.load(checkpoint), lora, 0), tmp_path / "adapter", {})
+    arguments = {
+        "spec": math_job().model_dump_json(), "model": tmp_path / "adapter",
+        "plan": tmp_path / "plan.md", "numbers": tmp_path / "plan.json",
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"^tasks\.math\.model\.path: .*adapter.*Merge it"):
+        plan_memory.main(
+            [str(part) for key, value in arguments.items() for part in (f"--{key}", value)]
+        )
 
 
 def test_a_gpu_that_is_not_there_must_be_described(monkeypatch):

@@ -312,6 +312,17 @@ def test_garbage_in_a_models_json(sample, tmp_path, name):
     refused(job, tmp_path / "out", model / name)
 
 
+def test_an_adapter_as_the_reference(reinforce, base, tmp_path):
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(f'{{"base_model_name_or_path": "{base}/model"}}')
+    inputs = {**reinforce.inputs, "reference": adapter}
+    job = Job("reinforce", reinforce.spec, inputs, reinforce.outputs)
+    ended = job.start(tmp_path / "out").wait()
+    assert ended.status == 1
+    assert ended.errors.startswith("error: tasks.carry.model.path: ") and "adapter" in ended.errors
+
+
 def test_a_missing_model(sample, tmp_path):
     missing = tmp_path / "nowhere"
     job = Job("sample", sample.spec, {"model": missing}, sample.outputs)
