@@ -164,13 +164,14 @@ class Processes:
         """Their ids."""
         parents: dict[int, int] = {}
         sessions: dict[int, int] = {}
-        for path in Path("/proc").glob("[0-9]*/stat"):
+        # Not by a glob, which asks after each path and raises where a process has ended by then.
+        for folder in Path("/proc").iterdir():
             try:
-                fields = path.read_text().rpartition(")")[2].split()
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if fields[0] not in "ZX":
-                pid = int(path.parent.name)
+            if folder.name.isdecimal() and fields[0] not in "ZX":
+                pid = int(folder.name)
                 parents[pid], sessions[pid] = int(fields[1]), int(fields[3])
         children = (pid for pid, parent in parents.items() if parent == self._parent)
         self._sessions |= {sessions[pid] for pid in children} - {os.getsid(0)}
