@@ -17,7 +17,7 @@ import timing
 import yaml
 
 from selfcorrect import config
-from selfcorrect.plan import Plan
+from selfcorrect.plan import VIEWS, Plan
 from selfcorrect.spec import RL, SFT
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +39,7 @@ class Lengths:
 def tokens(plan: Plan, task: str, lengths: Lengths) -> dict[str, tuple[int, int]]:
     """Of each kind of job, over all methods and seeds: tokens sampled, and tokens trained on."""
     of, seeds = plan.config.tasks[task], len(plan.config.run.seeds)
-    evaluation, sampling = of.evaluation, of.sampling
+    sampling = of.sampling
     found = {"sample": (0, 0), "finetune": (0, 0), "reinforce": (0, 0), "generate": (0, 0)}
 
     def add(kind: str, sampled: int, trained: int) -> None:
@@ -60,9 +60,11 @@ def tokens(plan: Plan, task: str, lengths: Lengths) -> dict[str, tuple[int, int]
     for _ in sources:
         add("sample", 2 * sampling.problems * sampling.samples_per_problem * lengths.attempt, 0)
     for method in plan.methods():
-        turns = plan.generate(task, method, 0).turns
-        attempts = turns + evaluation.samples * evaluation.turns
-        add("generate", evaluation.problems * attempts * lengths.attempt, 0)
+        for view in VIEWS:
+            if view != "snapshots_" and plan.shows(task, method, view):
+                for each in plan.generate(task, method, 0, view).passes:
+                    attempts = each.problems * each.samples * each.turns
+                    add("generate", attempts * lengths.attempt, 0)
     return found
 
 

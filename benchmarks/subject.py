@@ -50,7 +50,7 @@ class Subject:
     def language_model(self, *, full_length: bool) -> LanguageModel:
         """Random weights, always the same."""
         texts = self.task.prompts
-        pieces = [texts.opening(""), *self.task.alphabet(), texts.correction, texts.refinement]
+        pieces = [texts.opening(""), *self.task.alphabet(), *texts.instructions.values()]
         chat = Chat(word_level_tokenizer(pieces))
         lm = LanguageModel(tiny_model(self.tiny, chat.tokenizer, seed=0).eval(), chat)
         if full_length:

@@ -299,6 +299,9 @@ SPECIAL: dict[str, Raw] = {
     **{f"{task}.test": {f"{task}.test": HUMANEVAL, f"{task}.evaluation.problems": 100}
        for task in (TASK, CODE)},
     "run.seeds": {"run.seeds": [0, 1]},
+    "methods.single_turn_rl.rl.rewarded": {
+        "methods.single_turn_rl.rl.rewarded": "revisions", "methods.single_turn_rl.rl.turns": 2,
+    },
     f"{CODE}.data.pairs": {f"{CODE}.data.pairs": [0.5, 0.3, 0.2]},
     **{f"{task}.model.path": {f"{task}.model.path": "some/folder"} for task in (TASK, CODE)},
     **{f"{task}.rl.offline_first_attempts": {
@@ -319,7 +322,7 @@ CHOICES: dict[str, list[Any]] = {
     "prompts_per_micro_batch": [4],
     "traces_per_micro_batch": [64],
     "supervise": ["last", "all"],
-    "rewarded": ["last", "all"],
+    "rewarded": ["revisions", "all"],
     "kl": ["k3", "exact"],
     "baseline": ["batch_mean", "leave_one_out"],
     "keep": ["last", "best"],

@@ -24,7 +24,7 @@ from tiny import plan
 KILLED = -signal.SIGKILL
 PLAN = plan(
     {
-        "methods.stage1.rl": {"steps": 8, "rewarded": "last", "beta2": 0.1},
+        "methods.stage1.rl": {"steps": 8, "rewarded": "revisions", "beta2": 0.1},
         "tasks.carry.rl.checkpoint_every": 3,
         "tasks.carry.rl.updates_per_batch": 2,
         "tasks.carry.rl.offline_first_attempts": 0.25,

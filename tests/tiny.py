@@ -125,9 +125,7 @@ def grade(task: Task, problem: Problem, text: str, truncated: bool = False) -> G
 def tokenizer() -> Any:
     """The testbed's tokenizer."""
     texts = prompts.CARRY
-    return word_level_tokenizer(
-        [texts.opening(""), texts.correction, texts.refinement, *"0123456789+"]
-    )
+    return word_level_tokenizer([texts.opening(""), *texts.instructions.values(), *"0123456789+"])
 
 
 def language_model(seed: int = 0, scale: float = 10.0, width: int = 16) -> LanguageModel:
@@ -234,6 +232,7 @@ _RL = {
     "alpha": 0.0,
     "beta1": 0.01,
     "beta2": 0.0,
+    "anneal_beta2": 0.0,
     "gamma": 0.0,
     "kl": "exact",
     "baseline": "leave_one_out",

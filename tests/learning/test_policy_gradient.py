@@ -86,7 +86,7 @@ class Case:
         return [self.beta1 + self.beta2] + [self.beta1] * (self.attempts - 1)
 
 
-STAGE_1 = Case(rewarded="last", beta2=0.7)
+STAGE_1 = Case(rewarded="revisions", beta2=0.7)
 STAGE_2 = Case(alpha=10.0)
 
 
@@ -126,11 +126,11 @@ def reward(completion: Tokens) -> float:
 
 
 def own_rewards(case: Case, completions: Sequence[Tokens]) -> list[float]:
-    """r̃_i = r_i + α(r_i − r_{i−1}) for i > 1, nothing before the last attempt in Stage I."""
+    """r̃_i = r_i + α(r_i − r_{i−1}) for i > 1, nothing for the first attempt in Stage I."""
     earned = []
     for i, completion in enumerate(completions):
         bonus = case.alpha * (reward(completion) - reward(completions[i - 1])) if i else 0.0
-        paid = case.rewarded == "all" or i == case.attempts - 1
+        paid = case.rewarded == "all" or i > 0
         earned.append(reward(completion) + bonus if paid else 0.0)
     return earned
 

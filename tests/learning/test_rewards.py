@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from selfcorrect.learning.rewards import advantages, balanced_beta2, returns, shaped_rewards
+from selfcorrect.learning.rewards import (
+    advantages,
+    annealed,
+    balanced_beta2,
+    returns,
+    shaped_rewards,
+)
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
@@ -33,14 +39,16 @@ def test_the_bonus_is_on_the_second_attempt_only():
     assert shaped.tolist() == [[0, 0], [0, 11], [1, -10], [1, 1]]
 
 
-def test_stage_one_pays_the_last_attempt_alone():
-    assert shaped_rewards(TRANSITIONS, 0, "last").tolist() == [[0, 0], [0, 1], [0, 0], [0, 1]]
+def test_stage_one_pays_every_attempt_but_the_first():
+    assert shaped_rewards(TRANSITIONS, 0, "revisions").tolist() == [[0, 0], [0, 1], [0, 0], [0, 1]]
+    three = np.array([[1.0, 0.0, 1.0]])
+    assert shaped_rewards(three, 10, "revisions").tolist() == [[0, -10, 11]]
 
 
 def test_a_bonus_for_each_of_three_attempts():
     rewards = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
     assert shaped_rewards(rewards, 2, "all").tolist() == [[0, 3, -2], [1, -2, 3]]
-    assert shaped_rewards(rewards, 2, "last").tolist() == [[0, 0, -2], [0, 0, 3]]
+    assert shaped_rewards(rewards, 2, "revisions").tolist() == [[0, 3, -2], [0, -2, 3]]
 
 
 @given(binary, alphas)
@@ -52,10 +60,10 @@ def test_the_bonuses_telescope(rewards, alpha):
 
 
 @given(binary, alphas)
-def test_last_keeps_the_last_column_of_all(rewards, alpha):
-    last, every = (shaped_rewards(rewards, alpha, which) for which in ("last", "all"))
-    np.testing.assert_array_equal(last[:, -1], every[:, -1])
-    assert not last[:, :-1].any()
+def test_revisions_are_paid_as_ever(rewards, alpha):
+    revisions, every = (shaped_rewards(rewards, alpha, which) for which in ("revisions", "all"))
+    np.testing.assert_array_equal(revisions[:, 1:], every[:, 1:])
+    assert not revisions[:, 0].any()
 
 
 @given(binary, alphas, gammas)
@@ -208,6 +216,13 @@ def test_a_trace_without_company_is_refused(baseline, prompts):
 
 positive = st.floats(1e-4, 1e4)
 non_negative = st.just(0.0) | positive
+
+
+def test_beta2_falls_to_zero_within_its_steps():
+    assert [annealed(0.4, 4, step) for step in range(6)] == pytest.approx(
+        [0.4, 0.3, 0.2, 0.1, 0, 0]
+    )
+    assert [annealed(0.4, 0, step) for step in (0, 1000)] == [0.4, 0.4]
 
 
 def test_beta2_moves_towards_balance():

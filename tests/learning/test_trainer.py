@@ -110,7 +110,7 @@ def plain_credit(rewards: Sequence[float], settings: RL) -> list[float]:
     earned = []
     for turn, reward in enumerate(rewards):
         bonus = settings.alpha * (reward - rewards[turn - 1]) if turn else 0.0
-        paid = settings.rewarded == "all" or turn == len(rewards) - 1
+        paid = settings.rewarded == "all" or turn > 0
         earned.append(reward + bonus if paid else 0.0)
     return [
         sum(settings.gamma ** (later - turn) * earned[later] for later in range(turn, len(earned)))
@@ -180,7 +180,8 @@ def plain_update(policy: Any, reference: Any, traces: Sequence[Trace], settings:
 
 
 UPDATES = {
-    "stage one": {"rewarded": "last", "beta2": 0.1},
+    "stage one": {"rewarded": "revisions", "beta2": 0.1},
+    "stage one over three turns": {"turns": 3, "rewarded": "revisions", "beta2": 0.1},
     "stage two": {"alpha": 10.0},
     "credit to earlier turns": {"alpha": 1.0, "gamma": 0.8},
     "cooler": {"temperature": 0.7},
@@ -530,7 +531,7 @@ def test_the_best_weights_survive_a_stop(tmp_path):
     assert {float(value.min()) for value in kept.values()} == {2}
 
 
-@pytest.mark.parametrize(("rewarded", "columns"), [("last", [1]), ("all", [0, 1])])
+@pytest.mark.parametrize(("rewarded", "columns"), [("revisions", [1]), ("all", [0, 1])])
 def test_the_training_reward_is_what_is_paid_for_without_the_bonus(rewarded, columns):
     ours = trainer(rl(rewarded=rewarded, alpha=10.0))
     traces = ours.sample()
@@ -575,6 +576,13 @@ def test_what_the_log_says_of_a_batch():
     traces = ours.sample()
     numbers = ours.update(traces)
     same = [t.attempts[0].text == t.attempts[1].text for t in traces]
+    answers = [[grade(TASK, t.problem, a.text).answer for a in t.attempts] for t in traces]
+    changed = [
+        not alike and (first is None or first != second)
+        for alike, (first, second) in zip(same, answers, strict=True)
+    ]
+    assert 0 < sum(changed) < len(traces)
+    assert numbers["changed"] == np.mean(changed)
     truncated = [t.attempts[0].truncated or t.attempts[1].truncated for t in traces]
     assert numbers["same"] == np.mean(same)
     assert numbers["truncated"] == np.mean(truncated)
@@ -673,8 +681,8 @@ def test_a_policy_learns_a_bandit(tmp_path):
 
 
 def test_beta2_holds_the_first_attempt_while_the_second_learns(tmp_path):
-    free = learn(tmp_path / "free", rewarded="last")
-    held = learn(tmp_path / "held", rewarded="last", beta2=2.0)
+    free = learn(tmp_path / "free", rewarded="revisions")
+    held = learn(tmp_path / "held", rewarded="revisions", beta2=2.0)
     assert mean(held[-5:], "reward_t2") > 0.8
     assert mean(held[-5:], "kl_t1") < 0.2 * mean(free[-5:], "kl_t1")
 
@@ -692,10 +700,11 @@ EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
     "clip_ratio": ({"updates_per_batch": 3, "learning_rate": 1e-2}, 0.01),
     "temperature": ({}, 0.7),
     "turns": ({}, 3),
-    "rewarded": ({}, "last"),
+    "rewarded": ({}, "revisions"),
     "alpha": ({}, 2.0),
     "beta1": ({}, 0.5),
     "beta2": ({}, 0.5),
+    "anneal_beta2": ({"beta2": 0.5}, 0.5),
     "gamma": ({}, 0.5),
     "kl": ({}, "k3"),
     "baseline": ({}, "batch_mean"),

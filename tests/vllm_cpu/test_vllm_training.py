@@ -40,7 +40,7 @@ def settings(engine: str = "vllm", **changes: Any) -> Plan:
             "tasks.carry.generation.engine": engine,
             "tasks.carry.generation.cache_mb": 16,
             "tasks.carry.rl.learning_rate": 1e-2,
-            "methods.stage1.rl": {"steps": 6, "rewarded": "last", "beta2": 0.1},
+            "methods.stage1.rl": {"steps": 6, "rewarded": "revisions", "beta2": 0.1},
             "tasks.carry.evaluation.samples": 2,
             **changes,
         }

@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from selfcorrect.codehash import code_hash
 from selfcorrect.config import check_paths, default, load, merged
 from selfcorrect.files import FileProblem, writable
-from selfcorrect.plan import Plan
+from selfcorrect.plan import VIEWS, Plan
 from selfcorrect.validation import ConfigError
 
 # One thread a job unless it says otherwise, and waiting threads must not spin beside other jobs.
@@ -61,6 +61,7 @@ BASE_LOGS = LOGS.replace("{node}", "base")
 
 
 wildcard_constraints:
+    view="|".join(VIEWS),
     task="|".join(PLAN.config.run.tasks),
     node=r"[a-z][a-z0-9_]*(\.round\d+)?",
     seed=r"\d+",
@@ -91,8 +92,9 @@ def spec_of(job):
     """A function for ``params``: the spec of ``job`` (a method of Plan) as JSON."""
 
     def spec(wildcards):
-        of = getattr(PLAN, job)
-        return of(wildcards.task, wildcards.node, int(wildcards.seed)).model_dump_json()
+        place = wildcards.task, wildcards.node, int(wildcards.seed)
+        view = [wildcards.view] if "view" in wildcards.keys() else []
+        return getattr(PLAN, job)(*place, *view).model_dump_json()
 
     return spec
 
@@ -166,6 +168,8 @@ def writer(task, local=False):
 
 def given_attempts(wildcards):
     """The wrong attempts to repair, where they are not the task's own."""
+    if wildcards.view != "":
+        return []
     repairs = PLAN.config.tasks[wildcards.task].evaluation.repairs
     if repairs.problems and repairs.writer is not None:
         return f"{RESULTS}/{wildcards.task}/given.jsonl"
@@ -189,15 +193,28 @@ WORKPLACE = (
 )
 
 
-def evaluated(file):
-    """``file`` of every method that is evaluated, over tasks and seeds."""
+def grades(*views):
+    """What was graded of every method that is evaluated, over tasks and seeds."""
     run = PLAN.config.run
     return [
-        f"{folder(task, method, seed)}/{file}"
+        f"{folder(task, method, seed)}/{view}grades.parquet"
         for task in run.tasks
         for method in PLAN.methods()
+        for view in views
+        if PLAN.shows(task, method, view)
         for seed in run.seeds
     ]
+
+
+def tracked():
+    """A wildcard pattern of the nodes of which models are kept while they are fine-tuned."""
+    names = {
+        node
+        for task, nodes in PLAN.nodes.items()
+        for node in nodes
+        if PLAN.is_tracked(task, node)
+    }
+    return "|".join(map(re.escape, sorted(names))) or "(?!)"
 
 
 def tensorboards():

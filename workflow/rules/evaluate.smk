@@ -37,11 +37,13 @@ rule generate:
         model=own_model,
         given=given_attempts,
     output:
-        attempts=f"{NODE}/attempts.parquet",
+        attempts=f"{NODE}/{{view}}attempts.parquet",
     log:
-        f"{LOGS}/generate.log",
+        f"{LOGS}/{{view}}generate.log",
     benchmark:
-        f"{LOGS}/generate.benchmark.tsv"
+        f"{LOGS}/{{view}}generate.benchmark.tsv"
+    wildcard_constraints:
+        view="|".join(view for view in VIEWS if view != "snapshots_"),
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -62,16 +64,45 @@ rule generate:
         + " > {log:q} 2>&1"
 
 
+rule track:
+    input:
+        data=data_files,
+        start=parent_model,
+        snapshots=f"{NODE}/snapshots",
+        firsts=f"{BASE}/attempts.parquet",
+    output:
+        attempts=f"{NODE}/snapshots_attempts.parquet",
+    log:
+        f"{LOGS}/track.log",
+    benchmark:
+        f"{LOGS}/track.benchmark.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        gpu=GPUS,
+        mem_mb=COMPUTE.memory_mb,
+    params:
+        spec=spec_of("track"),
+        start=parent_name,
+        code=code_hash("steps.track"),
+    shell:
+        step("track")
+        + " --spec {params.spec:q} --start {params.start:q} --snapshots {input.snapshots:q}"
+        + " --firsts {input.firsts:q} --attempts {output.attempts:q}"
+        + DEVICE
+        + " > {log:q} 2>&1"
+
+
 rule grade:
     input:
         data=data_files,
-        attempts=f"{NODE}/attempts.parquet",
+        attempts=f"{NODE}/{{view}}attempts.parquet",
     output:
-        grades=f"{NODE}/grades.parquet",
+        grades=f"{NODE}/{{view}}grades.parquet",
     log:
-        f"{LOGS}/grade.log",
+        f"{LOGS}/{{view}}grade.log",
     benchmark:
-        f"{LOGS}/grade.benchmark.tsv"
+        f"{LOGS}/{{view}}grade.benchmark.tsv"
     conda:
         "../../envs/analysis.yaml"
     threads: sandbox_workers

@@ -3,7 +3,7 @@
 
 rule tabulate:
     input:
-        grades=evaluated("grades.parquet"),
+        grades=grades(""),
     output:
         tables=directory(f"{RESULTS}/report/tables"),
     log:
@@ -24,7 +24,10 @@ rule tabulate:
 
 rule plot:
     input:
-        grades=evaluated("grades.parquet"),
+        grades=grades(""),
+        voting=grades("voting_"),
+        familiar=grades("familiar_"),
+        snapshots=grades("snapshots_"),
         logs=training_logs(),
     output:
         figures=directory(f"{RESULTS}/report/figures"),
@@ -42,6 +45,7 @@ rule plot:
     shell:
         step("plot")
         + " --spec {params.spec:q} --grades {input.grades:q} --logs {input.logs:q}"
+        " --voting {input.voting:q} --familiar {input.familiar:q} --snapshots {input.snapshots:q}"
         " --output {output.figures:q} > {log:q} 2>&1"
 
 
@@ -79,7 +83,7 @@ rule publish_figures:
 rule manifest:
     input:
         tables=f"{RESULTS}/report/tables",
-        grades=evaluated("grades.parquet"),
+        grades=grades(""),
     output:
         manifest=f"{RESULTS}/report/manifest.json",
     log:

@@ -41,7 +41,7 @@ rule finetune:
     benchmark:
         f"{LOGS}/finetune.benchmark.tsv"
     wildcard_constraints:
-        node=nodes_of("sft"),
+        node=f"(?!({tracked()})/)({nodes_of('sft')})",
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -50,10 +50,25 @@ rule finetune:
     params:
         spec=spec_of("finetune"),
         start=parent_name,
+        snapshots="",
         code=code_hash("steps.finetune"),
     shell:
         step("finetune")
         + " --spec {params.spec:q} --start {params.start:q} --selection {input.selection:q}"
-        + " --model {output.model:q}"
+        + " --model {output.model:q} {params.snapshots}"
         + DEVICE
         + " > {log:q} 2>&1"
+
+
+# The same with models kept on the way.
+use rule finetune as finetune_with_snapshots with:
+    output:
+        model=directory(f"{NODE}/model"),
+        snapshots=directory(f"{NODE}/snapshots"),
+    wildcard_constraints:
+        node=tracked(),
+    params:
+        spec=spec_of("finetune"),
+        start=parent_name,
+        snapshots=lambda wildcards, output: f"--snapshots {shlex.quote(output.snapshots)}",
+        code=code_hash("steps.finetune"),

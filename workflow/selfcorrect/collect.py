@@ -8,21 +8,21 @@ from typing import Any
 from selfcorrect import files
 from selfcorrect.progress import Progress
 from selfcorrect.records import Problem, Trace
-from selfcorrect.tracefile import Decoding, read_table, write_table, write_traces
+from selfcorrect.tracefile import read_table, write_table, write_traces
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One way of going over problems, in order: ``sample(problems)`` -> traces."""
+    """One way of going over problems, so many at a time: ``sample(problems)`` -> traces."""
 
-    decoding: Decoding
+    decoding: str
     problems: Sequence[Problem]
+    at_a_time: int
     sample: Callable[[Sequence[Problem]], list[Trace]]
 
 
 def collect(
     path: Path,
-    part_size: int,
     passes: Sequence[Pass],
     work: Path,
     identity: dict[str, Any],
@@ -31,7 +31,6 @@ def collect(
 
     Args:
         path: the trace file to write.
-        part_size: problems per part.
         passes: what is sampled, one after the other.
         work: folder for finished parts; deleted in the end.
         identity: of the job; parts of another job are not used.
@@ -40,14 +39,14 @@ def collect(
 
     with files.locked(work):
         key = files.digest(identity)
-        starts = [range(0, len(one.problems), part_size) for one in passes]
+        starts = [range(0, len(one.problems), one.at_a_time) for one in passes]
         progress = Progress(path.stem, sum(map(len, starts)))
         parts = []
         for one, of_pass in zip(passes, starts, strict=True):
             for number, start in enumerate(of_pass):
                 part = work / f"{key}-{one.decoding}-{number:05d}.parquet"
                 if not part.is_file():
-                    traces = one.sample(one.problems[start : start + part_size])
+                    traces = one.sample(one.problems[start : start + one.at_a_time])
                     write_traces(part, {one.decoding: traces})
                 parts.append(part)
                 progress.advance()

@@ -52,6 +52,7 @@ class FinetuneJob(Job):
     data: spec.Problems
     loading: spec.Adaptation
     sft: SFT
+    snapshots: int = Field(description="models kept on the way, evenly spaced")
 
 
 class ReinforceJob(Job):
@@ -60,24 +61,41 @@ class ReinforceJob(Job):
     data: spec.Problems
     loading: spec.Adaptation
     generation: spec.Generation
+    instruction: Instruction
     rl: RL
 
 
+class Decode(Strict):
+    """One way of attempting problems: ``decoding`` is its name in trace files."""
+
+    decoding: Literal["greedy", "sampled", "repair", "voting", "familiar"]
+    problems: Count = Field(description="from the first")
+    turns: Count = Field(description="attempts of a trace")
+    samples: Count = Field(description="traces of a problem")
+    temperature: float = Field(description="0 is greedy")
+
+
 class GenerateJob(Job):
-    """Sample the attempts that are evaluated."""
+    """Sample attempts that are evaluated."""
+
+    data: spec.Problems = Field(description="of evaluated problems; of `familiar` ones, training's")
+    loading: spec.Loading
+    generation: spec.Generation
+    split: Literal["train", "validation", "test"]
+    instruction: Instruction
+    window: Count
+    passes: tuple[Decode, ...] = Field(min_length=1)
+
+
+class TrackJob(Job):
+    """Sample attempts of models that were kept during a fine-tuning."""
 
     data: spec.Problems
     loading: spec.Loading
     generation: spec.Generation
     split: Literal["validation", "test"]
-    problems: Count
     instruction: Instruction
-    turns: Count = Field(description="greedy attempts")
-    samples: int = Field(description="sampled traces per problem")
-    sampled_turns: Count = Field(description="attempts of a sampled trace")
-    temperature: float
-    window: Count
-    repairs: int = Field(description="given wrong attempts to repair")
+    problems: Count
 
 
 class WriteJob(Strict):
@@ -94,7 +112,7 @@ class GradeJob(Job):
     """Grade attempts."""
 
     data: spec.Problems
-    split: Literal["validation", "test"]
+    split: Literal["train", "validation", "test"]
 
 
 class MemoryJob(Strict):

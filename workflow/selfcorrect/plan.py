@@ -6,9 +6,10 @@ a method that fine-tunes in rounds is one more (``star_d.round1``). Job specs ar
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from selfcorrect.jobs import (
+    Decode,
     FinetuneJob,
     GenerateJob,
     GradeJob,
@@ -19,6 +20,7 @@ from selfcorrect.jobs import (
     ReportJob,
     SampleJob,
     SelectJob,
+    TrackJob,
     WriteJob,
 )
 from selfcorrect.spec import (
@@ -26,6 +28,7 @@ from selfcorrect.spec import (
     SFT,
     Adaptation,
     Config,
+    Evaluation,
     Loading,
     Method,
     Model,
@@ -36,6 +39,10 @@ from selfcorrect.spec.source import local_files
 from selfcorrect.validation import AnyModel, ConfigError, Strict, parse
 
 Kind = Literal["base", "prompt", "sft", "rl"]
+# What is looked at of an evaluated method, as its files' names begin: the evaluation itself, from
+# which the tables come, and what figures need beside it.
+View = Literal["", "voting_", "familiar_", "snapshots_"]
+VIEWS: tuple[View, ...] = get_args(View)
 AnyLoading = TypeVar("AnyLoading", bound=Loading)
 
 
@@ -160,6 +167,7 @@ class Plan:
         return FinetuneJob(
             task=task, node=node, seed=seed, data=of.data,
             loading=_part(of.model, Adaptation), sft=self._sft(task, node),
+            snapshots=of.evaluation.snapshots.count if self.is_tracked(task, node) else 0,
         )  # fmt: skip
 
     def reinforce(self, task: str, node: str, seed: int) -> ReinforceJob:
@@ -168,23 +176,49 @@ class Plan:
         assert isinstance(rl, RL)
         return ReinforceJob(
             task=task, node=node, seed=seed, data=of.data,
-            loading=_part(of.model, Adaptation), generation=of.generation, rl=rl,
+            loading=_part(of.model, Adaptation), generation=of.generation,
+            instruction=self.config.methods[node].instruction, rl=rl,
         )  # fmt: skip
 
-    def generate(self, task: str, node: str, seed: int) -> GenerateJob:
-        """Spec of sampling ``node``'s attempts for evaluation."""
+    def generate(self, task: str, node: str, seed: int, view: View = "") -> GenerateJob:
+        """Spec of sampling ``node``'s attempts, those of one view of it."""
         of = self.config.tasks[task]
         evaluation = of.evaluation
-        many = node in evaluation.many_turns_for
+        familiar = view == "familiar_"
+        # Who was trained over more attempts than are seen otherwise goes on seeing as many.
+        settings = self.nodes[task][self.owner(task, node)].settings
+        trained = settings.turns - 1 if isinstance(settings, RL) else 1
         return GenerateJob(
-            task=task, node=node, seed=seed, data=of.test or of.data,
-            loading=_part(of.model, Loading), generation=of.generation, split=evaluation.split,
-            problems=evaluation.problems,
+            task=task, node=node, seed=seed,
+            data=of.data if familiar else of.test or of.data,
+            split="train" if familiar else evaluation.split,
+            loading=_part(of.model, Loading), generation=of.generation,
             instruction=self.config.methods[node].instruction,
-            turns=evaluation.many_turns if many else evaluation.turns,
-            samples=evaluation.samples, sampled_turns=evaluation.turns,
-            temperature=evaluation.temperature, window=evaluation.window,
-            repairs=evaluation.repairs.problems,
+            window=max(evaluation.window, trained),
+            passes=tuple(_passes(evaluation, node, view)),
+        )  # fmt: skip
+
+    def shows(self, task: str, node: str, view: View) -> bool:
+        """Whether a view of an evaluated method is asked for."""
+        of = self.config.tasks[task].evaluation
+        asked = {"voting_": of.voting.methods, "familiar_": of.familiar.methods}
+        if view == "snapshots_":
+            return self.is_tracked(task, node)
+        return view == "" or node in asked[view]
+
+    def is_tracked(self, task: str, node: str) -> bool:
+        """Whether models are kept while ``node`` is fine-tuned."""
+        asked = self.config.tasks[task].evaluation.snapshots.methods
+        return node in asked and self.nodes[task][node].kind == "sft"
+
+    def track(self, task: str, node: str, seed: int) -> TrackJob:
+        """Spec of sampling attempts of the models that were kept while ``node`` was fine-tuned."""
+        of = self.config.tasks[task]
+        return TrackJob(
+            task=task, node=node, seed=seed, data=of.test or of.data,
+            loading=_part(of.model, Loading), generation=of.generation, split=of.evaluation.split,
+            instruction=self.config.methods[node].instruction,
+            problems=of.evaluation.snapshots.problems,
         )  # fmt: skip
 
     def write(self, task: str) -> WriteJob:
@@ -197,9 +231,11 @@ class Plan:
             generation=of.generation, split=of.evaluation.split,
         )  # fmt: skip
 
-    def grade(self, task: str, node: str, seed: int) -> GradeJob:
-        """Spec of grading ``node``'s attempts."""
+    def grade(self, task: str, node: str, seed: int, view: View = "") -> GradeJob:
+        """Spec of grading ``node``'s attempts, those of one view of it."""
         of = self.config.tasks[task]
+        if view == "familiar_":
+            return GradeJob(task=task, node=node, seed=seed, data=of.data, split="train")
         data = of.test or of.data
         return GradeJob(task=task, node=node, seed=seed, data=data, split=of.evaluation.split)
 
@@ -216,7 +252,12 @@ class Plan:
             sample=tuple(self.sample(task, name, seed) for name in dict.fromkeys(sampled)),
             finetune=tuple(self.finetune(task, n.name, seed) for n in nodes if n.kind == "sft"),
             reinforce=tuple(self.reinforce(task, n.name, seed) for n in nodes if n.kind == "rl"),
-            generate=tuple(self.generate(task, name, seed) for name in self.methods()),
+            generate=tuple(
+                self.generate(task, name, seed, view)
+                for name in self.methods()
+                for view in VIEWS
+                if view not in ("familiar_", "snapshots_") and self.shows(task, name, view)
+            ),
             processes=compute.processes, sharded=compute.sharded,
             memory_mb=compute.memory_mb, gpu_memory_gb=compute.gpu_memory_gb,
         )  # fmt: skip
@@ -264,6 +305,24 @@ class Plan:
 def _part(model: Model, kind: type[AnyLoading]) -> AnyLoading:
     """What jobs of a kind need to know of the model."""
     return kind(**{key: getattr(model, key) for key in kind.model_fields})
+
+
+def _passes(of: Evaluation, node: str, view: View) -> Iterator[Decode]:
+    """How problems are attempted in a view."""
+    greedy: dict[str, Any] = {"samples": 1, "temperature": 0.0}
+    if view == "voting_":
+        drawn: dict[str, Any] = {"samples": of.voting.samples, "temperature": of.voting.temperature}
+        yield Decode(decoding="voting", problems=of.voting.problems, turns=2, **drawn)
+    elif view == "familiar_":
+        yield Decode(decoding="familiar", problems=of.familiar.problems, turns=2, **greedy)
+    else:
+        turns = of.many_turns if node in of.many_turns_for else of.turns
+        yield Decode(decoding="greedy", problems=of.problems, turns=turns, **greedy)
+        if of.samples:
+            drawn = {"samples": of.samples, "temperature": of.temperature}
+            yield Decode(decoding="sampled", problems=of.problems, turns=of.turns, **drawn)
+        if of.repairs.problems:
+            yield Decode(decoding="repair", problems=of.repairs.problems, turns=2, **greedy)
 
 
 def _chain(task_name: str, task: Task, name: str, method: Method) -> Iterable[Node]:

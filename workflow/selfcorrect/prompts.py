@@ -2,9 +2,12 @@
 
 ``first`` wraps the question of a problem; ``correction`` is the paper's fixed self-correction
 instruction p1, the same for every problem and whatever the attempt was; ``refinement`` is
-Self-Refine's (its text is not printed in the paper).
+Self-Refine's (its text is not printed in the paper). The others replace p1, to find out whether
+self-correction hangs on its text: ``rewording`` says the same in other words, ``separator`` is a
+mark without meaning, and with ``none`` the message between two attempts is empty.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from selfcorrect.spec.kinds import Instruction
@@ -18,6 +21,8 @@ class Prompts:
     first: str
     correction: str
     refinement: str
+    rewording: str
+    separator: str = "---"
 
     def opening(self, question: str) -> str:
         """The first user message; braces in either text are text."""
@@ -25,7 +30,18 @@ class Prompts:
 
     def instruction(self, kind: Instruction) -> str:
         """The user message after an attempt."""
-        return self.correction if kind == "correction" else self.refinement
+        return self.instructions[kind]
+
+    @property
+    def instructions(self) -> Mapping[Instruction, str]:
+        """Every text that may follow an attempt."""
+        return {
+            "correction": self.correction,
+            "refinement": self.refinement,
+            "rewording": self.rewording,
+            "separator": self.separator,
+            "none": "",
+        }
 
 
 # Short on purpose: every word is a token, and tokens are what the default run's time goes into.
@@ -34,6 +50,7 @@ CARRY = Prompts(
     first="What is {question}?",
     correction="Correct any error.",
     refinement="Review and refine.",
+    rewording="Once more, without mistakes.",
 )
 
 # The question is the docstring of the function whose body the model writes.
@@ -42,6 +59,7 @@ PRECEDENCE = Prompts(
     first="Take {question}.",
     correction="Fix any bug.",
     refinement="Review and refine.",
+    rewording="Once more, without mistakes.",
 )
 
 # The first turn and p1 are the paper's, word for word (App. C).
@@ -65,6 +83,10 @@ MATH = Prompts(
         "what is wrong with it or could be better. Then write the final solution, with every one "
         f"of these points put right. {MATH_ANSWER}"
     ),
+    rewording=(
+        "Please look at your solution once more. If something in it is wrong, put it right. Write "
+        f"out the whole solution again, and nothing else. {MATH_ANSWER}"
+    ),
 )
 
 # p1 is the paper's, word for word (App. C), and the same for both benchmarks, as a model that is
@@ -78,6 +100,10 @@ CODE_REFINEMENT = (
     "Review the program above as a critical reader would: go through it step by step, compare it "
     "with the task, and say what is wrong with it or could be better. Then write the final Python "
     "program, with every one of these points put right, in one ```python block."
+)
+CODE_REWORDING = (
+    "Please look at your program once more. If something in it is wrong, put it right. Write out "
+    "the whole program again, and nothing else."
 )
 
 # The three shots of the paper and of MBPP's authors: tasks 2, 3 and 4 of its prompt split (CC BY
@@ -130,6 +156,7 @@ You are an expert Python programmer, and here is your task: {question}
 [BEGIN]""",
     correction=CODE_CORRECTION,
     refinement=CODE_REFINEMENT,
+    rewording=CODE_REWORDING,
 )
 
 # Zero-shot: the question is the start of a program. The paper prints no text; the sentence is ours,
@@ -139,4 +166,5 @@ HUMANEVAL = Prompts(
     first="Complete this Python program. Only output the final Python program!\n\n{question}",
     correction=CODE_CORRECTION,
     refinement=CODE_REFINEMENT,
+    rewording=CODE_REWORDING,
 )

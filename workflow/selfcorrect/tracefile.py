@@ -1,21 +1,19 @@
 """Traces as Parquet files: one row an attempt, so that no later step needs the model again.
 
-Columns: problem (id), decoding ("greedy", "sampled", or
-"repair": a greedy attempt after another writer's), sample, turn (from 1), prompt and tokens
-(token ids), logprobs, text, truncated, given. Grading adds columns of its own (``grades``).
+Columns: problem (id), decoding (how attempts came about: `jobs.Decode`, `steps.track`), sample,
+turn (from 1), prompt and tokens (token ids), logprobs, text, truncated, given. Grading adds columns
+of its own (``grades``).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from selfcorrect import files
 from selfcorrect.records import Attempt, Problem, Trace
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Decoding = Literal["greedy", "sampled", "repair"]
 
 
 def write_table(path: Path, table: "pa.Table") -> None:
@@ -43,7 +41,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> "pa.Table":
         raise files.damaged(path, str(error).splitlines()[0]) from error
 
 
-def write_traces(path: Path, parts: Mapping[Decoding, Iterable[Trace]]) -> None:
+def write_traces(path: Path, parts: Mapping[str, Iterable[Trace]]) -> None:
     """Write traces, by how they were decoded."""
     import pyarrow as pa
 
@@ -81,14 +79,18 @@ def write_traces(path: Path, parts: Mapping[Decoding, Iterable[Trace]]) -> None:
     write_table(path, pa.Table.from_pylist(rows, schema=schema))
 
 
-def read_traces(path: Path, problems: Mapping[str, Problem]) -> list[Trace]:
-    """Read traces back, in the order written.
+def read_traces(
+    path: Path, problems: Mapping[str, Problem], decoding: str | None = None
+) -> list[Trace]:
+    """Read traces back, in the order written; of one decoding, or of all.
 
     Raises:
         FileProblem: the file is damaged, or speaks of a problem that is not in ``problems``.
     """
     traces: list[Trace] = []
     for row in read_table(path).to_pylist():
+        if decoding not in (None, row["decoding"]):
+            continue
         if row["problem"] not in problems:
             raise files.FileProblem(
                 f"{path}: problem {row['problem']!r} is not in the task's data; "

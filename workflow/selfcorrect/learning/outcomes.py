@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from selfcorrect.records import Trace
+from selfcorrect.records import Grade, Trace
 from selfcorrect.spec import RL
 
 
@@ -14,16 +14,20 @@ class Outcome(NamedTuple):
 
     rewards: tuple[float, ...]
     same: bool  # the second attempt repeats the first
+    changed: bool  # its answer is another, or one of them has none
     truncated: bool
     tokens: int  # sampled
 
 
-def outcome_of(trace: Trace, rewards: Sequence[float]) -> Outcome:
-    """What is logged of a trace whose attempts earned ``rewards``."""
+def outcome_of(trace: Trace, grades: Sequence[Grade]) -> Outcome:
+    """What is logged of a trace whose attempts got ``grades``."""
     attempts = trace.attempts
+    same = len(attempts) > 1 and attempts[0].text == attempts[1].text
+    answers = [grade.answer for grade in grades[:2]]
     return Outcome(
-        tuple(rewards),
-        same=len(attempts) > 1 and attempts[0].text == attempts[1].text,
+        tuple(grade.reward for grade in grades),
+        same=same,
+        changed=not same and (None in answers or answers[0] != answers[-1]),
         truncated=any(attempt.truncated for attempt in attempts),
         tokens=sum(len(attempt.tokens) for attempt in attempts if not attempt.given),
     )
@@ -35,10 +39,11 @@ def batch_numbers(outcomes: Sequence[Outcome], rewards: np.ndarray, rl: RL) -> d
     for turn in range(rl.turns):
         numbers[f"reward_t{turn + 1}"] = float(rewards[:, turn].mean())
     # The training reward by which `keep: best` chooses: what is paid for, without the bonus.
-    paid = rewards[:, -1:] if rl.rewarded == "last" else rewards
+    paid = rewards[:, 1:] if rl.rewarded == "revisions" else rewards
     numbers["reward"] = float(paid.sum(1).mean())
     if rl.turns > 1:
         numbers["same"] = float(np.mean([outcome.same for outcome in outcomes]))
+        numbers["changed"] = float(np.mean([outcome.changed for outcome in outcomes]))
     numbers["truncated"] = float(np.mean([outcome.truncated for outcome in outcomes]))
     numbers["tokens"] = sum(outcome.tokens for outcome in outcomes)
     return numbers

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def shaped_rewards(rewards: Floats, alpha: float, rewarded: Literal["last", "all"]) -> Floats:
+def shaped_rewards(rewards: Floats, alpha: float, rewarded: Literal["revisions", "all"]) -> Floats:
     """The reward each attempt earns by itself, bonus included (§5.2: only on later attempts).
 
-    Attempt 1 earns r_1; attempt i > 1 earns r_i + α(r_i − r_{i−1}). With ``rewarded="last"``
-    (Stage I, Eq. 3) every attempt but the last earns nothing.
+    Attempt 1 earns r_1; attempt i > 1 earns r_i + α(r_i − r_{i−1}). With ``rewarded="revisions"``
+    (Stage I, Eq. 3) the first attempt earns nothing.
 
     Args:
         rewards: [B, n], the binary r(y_i, y*).
@@ -27,8 +27,8 @@ def shaped_rewards(rewards: Floats, alpha: float, rewarded: Literal["last", "all
     """
     shaped = rewards.astype(np.float64)
     shaped[:, 1:] += alpha * (rewards[:, 1:] - rewards[:, :-1])
-    if rewarded == "last":
-        shaped[:, :-1] = 0.0
+    if rewarded == "revisions":
+        shaped[:, 0] = 0.0
     return shaped
 
 
@@ -81,6 +81,15 @@ def advantages(
     np.add.at(totals, index, credit)
     others = (totals[index] - credit) / (size[index] - 1)[:, None]
     return credit - others
+
+
+def annealed(beta2: float, steps: float, step: int) -> float:
+    """β2 at ``step`` where it falls to 0 within the first ``steps``, linearly; 0 steps: as it is.
+
+    It makes one stage of the paper's two, which it names as future work: the first attempt is
+    held at the base's while the second learns to revise it, and is let go bit by bit.
+    """
+    return beta2 if steps == 0 else beta2 * max(0.0, 1 - step / steps)
 
 
 def balanced_beta2(

@@ -3,19 +3,21 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, ProgressCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTConfig, SFTTrainer
 
 from selfcorrect import files
-from selfcorrect.lm.models import LanguageModel, adapted, load
+from selfcorrect.lm.models import LanguageModel, adapted, load, save
 from selfcorrect.records import Trace
 from selfcorrect.spec import SFT, Adaptation
 
 IGNORED = -100  # the label of tokens without loss
+SNAPSHOTS = "snapshots"
 
 
 def labelled(trace: Trace, supervise: str) -> dict[str, list[int]]:
@@ -48,11 +50,15 @@ def finetune(
     loading: Adaptation,
     seed: int,
     work: Path,
+    snapshots: int = 0,
 ) -> None:
     """Fine-tune a ``trainable`` model in place. Without traces it stays as it is.
 
-    ``work`` is the job's own folder: of its checkpoints, the last whole one is gone on from.
+    ``work`` is the job's own folder: of its checkpoints, the last whole one is gone on from. So many
+    ``snapshots`` of the model are kept in a folder of that name there (``step<n>``), evenly spaced
+    and the last one at the end.
     """
+    (work / SNAPSHOTS).mkdir(exist_ok=True)
     if traces:
         lm.model.train()
         trainer = SFTTrainer(
@@ -65,6 +71,7 @@ def finetune(
             trainer.remove_callback(PrinterCallback)
         else:
             trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(_Snapshots(lm, snapshots, work / SNAPSHOTS))
         trainer.train(resume_from_checkpoint=whole_checkpoint(work))
         lm.model.eval()
     if loading.lora is None:
@@ -125,3 +132,16 @@ def _whole(checkpoint: Path) -> bool:
     except files.FileProblem:
         return False
     return True
+
+
+class _Snapshots(TrainerCallback):
+    """Keeps the model at ``count`` evenly spaced steps."""
+
+    def __init__(self, lm: LanguageModel, count: int, folder: Path) -> None:
+        self.lm, self.count, self.folder = lm, count, folder
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called by the trainer after every optimiser step."""
+        step, steps = state.global_step, state.max_steps
+        if self.count * step // steps > self.count * (step - 1) // steps:
+            save(self.lm, self.folder / f"step{step}", {"step": step})

@@ -21,7 +21,13 @@ from selfcorrect.learning.optimiser import Optimiser
 from selfcorrect.learning.outcomes import batch_numbers, outcome_of
 from selfcorrect.learning.policy import Policy, Replicated, Sharded
 from selfcorrect.learning.policy_gradient import Totals, policy_gradient_loss, sampling_gap
-from selfcorrect.learning.rewards import advantages, balanced_beta2, returns, shaped_rewards
+from selfcorrect.learning.rewards import (
+    advantages,
+    annealed,
+    balanced_beta2,
+    returns,
+    shaped_rewards,
+)
 from selfcorrect.lm.batch import TraceBatch, collate
 from selfcorrect.lm.checkpoint import Workspace
 from selfcorrect.lm.engines import make_engine
@@ -32,6 +38,7 @@ from selfcorrect.progress import Progress
 from selfcorrect.records import Attempt, Problem, Trace
 from selfcorrect.rollout import rollout
 from selfcorrect.spec import RL, Generation
+from selfcorrect.spec.kinds import Instruction
 from selfcorrect.tasks import Task, grade_traces
 
 
@@ -44,6 +51,7 @@ class Setting:
     generation: Generation
     seed: int
     offline: Mapping[str, Sequence[Attempt]]  # the base's first attempts, by problem id
+    instruction: Instruction = "correction"  # what the policy is told after an attempt
     recompute: bool = False  # activations, on the way back
     sharded: bool = False  # what is trained lies in parts on the processes of a team
 
@@ -151,7 +159,7 @@ class Trainer:
                 self.policy.chat,
                 setting.task,
                 [problems[place] for place in part],
-                instruction=setting.task.prompts.correction,
+                instruction=setting.task.prompts.instruction(setting.instruction),
                 turns=rl.turns,
                 samples=rl.samples_per_prompt,
                 max_new_tokens=setting.generation.max_new_tokens,
@@ -166,10 +174,7 @@ class Trainer:
         rl = self.rl
         grades = grade_traces(self.setting.task, traces)
         outcomes = self.team.gather(
-            [
-                outcome_of(trace, [grade.reward for grade in of_trace])
-                for trace, of_trace in zip(traces, grades, strict=True)
-            ]
+            [outcome_of(trace, of_trace) for trace, of_trace in zip(traces, grades, strict=True)]
         )
         rewards = np.array([outcome.rewards for outcome in outcomes])
         credit = returns(shaped_rewards(rewards, rl.alpha, rl.rewarded), rl.gamma)
@@ -188,7 +193,7 @@ class Trainer:
         for update in range(rl.updates_per_batch):
             metrics |= self._gradient_step(parts, first=update == 0)
         self.engine.refresh()
-        numbers = {**batch_numbers(outcomes, rewards, rl), **metrics, "beta2": self.beta2}
+        numbers = {**batch_numbers(outcomes, rewards, rl), **metrics}
         if rl.adaptive_beta2.rate > 0 and rl.beta2 > 0:
             self.beta2 = balanced_beta2(
                 self.beta2, rl.beta2, float(np.abs(advantage[:, -1]).mean()), metrics["kl_t1"],
@@ -199,7 +204,8 @@ class Trainer:
     def _gradient_step(self, parts: Sequence[Part], *, first: bool) -> dict[str, float]:
         """One step on a batch in parts."""
         rl = self.rl
-        coefficients = [rl.beta1 + (self.beta2 if turn == 0 else 0.0) for turn in range(rl.turns)]
+        anchor = annealed(self.beta2, rl.anneal_beta2 * rl.steps, self.step)
+        coefficients = [rl.beta1 + (anchor if turn == 0 else 0.0) for turn in range(rl.turns)]
         totals = self._totals(parts)
         metrics: Counter[str] = Counter()
         self.optimiser.zero_grad()
@@ -243,7 +249,7 @@ class Trainer:
                 "lower rl.learning_rate or rl.max_grad_norm, for this method alone under "
                 "methods.<name>.rl; with another value the job begins anew"
             )
-        return {**metrics, "grad_norm": norm}
+        return {**metrics, "grad_norm": norm, "beta2": anchor}
 
     def _totals(self, parts: Sequence[Part]) -> Totals:
         """The denominators of the whole team's batch."""

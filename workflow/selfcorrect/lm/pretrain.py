@@ -22,7 +22,7 @@ STEPS_PER_BLOCK = 25  # documents are written and encoded for this many steps at
 def tokenizer_of(task: Testbed) -> PreTrainedTokenizerFast:
     """The tokenizer of a testbed's tiny model: it knows every text that the model is shown."""
     pieces = task.alphabet()
-    texts = [*map(task.prompts.opening, pieces), task.prompts.correction, task.prompts.refinement]
+    texts = [*map(task.prompts.opening, pieces), *task.prompts.instructions.values()]
     return word_level_tokenizer(texts, pieces)
 
 

@@ -10,7 +10,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Count = Annotated[int, Field(ge=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Instruction = Literal["correction", "refinement"]  # what is said after an attempt: prompts.py
+# What a model is told after an attempt: prompts.py.
+Instruction = Literal["correction", "refinement", "rewording", "separator", "none"]
 
 
 def sums_to_one(shares: tuple[float, ...]) -> tuple[float, ...]:

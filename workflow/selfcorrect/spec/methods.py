@@ -54,7 +54,9 @@ class Method(Strict):
         ("main",), description="tables and figures that show the method"
     )
     instruction: Instruction = Field(
-        "correction", description="what the model is told after an attempt in evaluation"
+        "correction",
+        description="what the model is told after an attempt, in evaluation and in `rl`; the "
+        "traces of `sft` are sampled with `correction`",
     )
     sft: SFTOverrides | None = Field(None, description="train by supervised fine-tuning")
     rl: RLOverrides | None = Field(None, description="train by reinforcement learning")

@@ -179,14 +179,17 @@ class RL(Strict):
     )
     temperature: float = Field(gt=0, description="sampling temperature, also of the log-probs")
     turns: Count = Field(description="attempts per trace in training")
-    rewarded: Literal["last", "all"] = Field(
-        description="reward the last attempt (Stage I, Eq. 3) or every attempt (Stage II, Eq. 4)"
+    rewarded: Literal["revisions", "all"] = Field(
+        description="reward every attempt but the first (Stage I, Eq. 3) or all (Stage II, Eq. 4)"
     )
     alpha: float = Field(
         ge=0, description="α: attempt i > 1 earns the bonus α(r_i - r_{i-1}) on its own reward"
     )
     beta1: float = Field(ge=0, description="β1: KL coefficient of every attempt")
     beta2: float = Field(ge=0, description="β2: KL coefficient added on the first attempt")
+    anneal_beta2: Share = Field(
+        description="share of the steps over which β2 falls to 0, linearly; 0: it does not"
+    )
     gamma: Share = Field(description="γ: credit of later attempts' rewards to earlier attempts")
     kl: Literal["exact", "k3"] = Field(
         description="KL per token: exact over the vocabulary, or the k3 estimate from the sample"
@@ -217,6 +220,8 @@ class RL(Strict):
             )
         if self.offline_first_attempts > 0 and self.turns < 2:
             raise KeyFaultError("offline_first_attempts", "needs 2 or more turns")
+        if self.rewarded == "revisions" and self.turns < 2:
+            raise KeyFaultError("rewarded", "with one turn there are no revisions to reward")
         return self
 
     @property
@@ -246,6 +251,34 @@ class Repairs(Strict):
         return self
 
 
+class Voting(Strict):
+    """Sampled traces that vote: parallel samples against fewer that are corrected (Fig. 1)."""
+
+    methods: tuple[Name, ...] = Field(description="methods whose traces vote")
+    problems: Count = Field(description="evaluated problems, from the first")
+    samples: Count = Field(
+        description="traces per problem; half as many corrected ones take as long to sample"
+    )
+    temperature: float = Field(gt=0, description="their temperature; the paper's is 0.7")
+
+
+class Familiar(Strict):
+    """Greedy attempts at training problems, whose edits are compared with others (Fig. 4)."""
+
+    methods: tuple[Name, ...] = Field(description="methods that attempt them")
+    problems: Count = Field(description="training problems, from the first")
+
+
+class Snapshots(Strict):
+    """Correction over the course of fine-tuning (Fig. 5)."""
+
+    methods: tuple[Name, ...] = Field(
+        description="fine-tuned methods that are evaluated at several steps of their last round"
+    )
+    count: Count = Field(description="steps at which that is done, evenly spaced")
+    problems: Count = Field(description="evaluated problems, from the first")
+
+
 class Evaluation(Strict):
     """How every model is evaluated."""
 
@@ -257,6 +290,17 @@ class Evaluation(Strict):
     many_turns: int = Field(ge=2, description="attempts of the methods in `many_turns_for`, greedy")
     many_turns_for: tuple[Name, ...] = Field(description="methods that are given `many_turns`")
     repairs: Repairs = Field(description="repair of another writer's attempts (MBPP-R)")
+    voting: Voting = Field(description="traces that vote (for figures)")
+    familiar: Familiar = Field(description="attempts at training problems (for figures)")
+    snapshots: Snapshots = Field(description="evaluation during fine-tuning (for figures)")
     window: Count = Field(
-        description="earlier attempts a model sees; older ones are dropped from the conversation"
+        description="earlier attempts a model sees, or as many as it was trained with; older ones "
+        "are dropped from the conversation"
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.snapshots.problems > self.problems:
+            why = f"{self.snapshots.problems} asked of the {self.problems} that are evaluated"
+            raise KeyFaultError("snapshots.problems", why)
+        return self

@@ -1,6 +1,7 @@
 """Fine-tune a model on selected traces.
 
 python -m selfcorrect.steps.finetune --spec JSON --start DIR --selection FILE --model DIR
+    [--snapshots DIR]
 """
 
 from collections.abc import Sequence
@@ -14,9 +15,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--start", required=True, help="model that training starts from")
     cli.path_argument(parser, "selection", "traces to learn from")
     cli.path_argument(parser, "model", "folder of the model to write")
+    cli.path_argument(
+        parser, "snapshots", "folder of the models that are kept on the way", required=False
+    )
     cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
+    import shutil
     from pathlib import Path
 
     from selfcorrect import files, provenance, seeds
@@ -25,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     job = cli.job(FinetuneJob, arguments.spec)
     watch = provenance.Stopwatch()
 
-    from selfcorrect.learning.sft import finetune, trainable
+    from selfcorrect.learning.sft import SNAPSHOTS, finetune, trainable
     from selfcorrect.lm import models
     from selfcorrect.tasks import make_task
     from selfcorrect.tracefile import read_traces
@@ -41,9 +46,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         identity = cli.identity("finetune", job, Path(arguments.start), arguments.selection)
         own = work / files.digest(identity)
         own.mkdir(exist_ok=True)
-        finetune(lm, traces, job.sft, job.loading, seed, own)
+        finetune(lm, traces, job.sft, job.loading, seed, own, job.snapshots)
         record = provenance.describe(job, watch, start=arguments.start, traces=len(traces))
         models.save(lm, arguments.model, record)
+        if arguments.snapshots:  # copied: a run that is stopped here goes on from the same folder
+            with files.replacing(arguments.snapshots) as temporary:
+                shutil.copytree(own / SNAPSHOTS, temporary)
     files.remove(work)
 
 

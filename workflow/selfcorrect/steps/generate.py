@@ -1,5 +1,4 @@
-"""Sample the attempts that are evaluated: greedy ones; if the config asks, sampled ones too, and
-repairs of another writer's wrong attempts.
+"""Sample the attempts that are evaluated: greedy ones, sampled ones, repairs of another writer's.
 
 python -m selfcorrect.steps.generate --spec JSON --model DIR --attempts FILE [--given FILE]
 """
@@ -22,10 +21,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from functools import partial
     from pathlib import Path
-    from typing import Any
 
     from selfcorrect import provenance, seeds
-    from selfcorrect.jobs import GenerateJob
+    from selfcorrect.jobs import Decode, GenerateJob
 
     job = cli.job(GenerateJob, arguments.spec)
     watch = provenance.Stopwatch()
@@ -42,41 +40,40 @@ def main(argv: Sequence[str] | None = None) -> None:
     task, lm = make_task(job.data), models.load(arguments.model, job.loading, arguments.device)
     engine = make_engine(lm, job.generation)
 
-    def attempts(problems: Sequence[Problem], **how: Any) -> list[Trace]:
-        settings: dict[str, Any] = {
-            "instruction": task.prompts.instruction(job.instruction),
-            "turns": job.turns,
-            "samples": 1,
-            "max_new_tokens": job.generation.max_new_tokens,
-            "temperature": 0.0,
-            "seeds": [
+    def attempts(how: Decode, problems: Sequence[Problem]) -> list[Trace]:
+        repair = how.decoding == "repair"
+        return rollout(
+            engine,
+            lm.chat,
+            task,
+            problems,
+            instruction=task.prompts.instruction(job.instruction),
+            turns=how.turns,
+            samples=how.samples,
+            max_new_tokens=job.generation.max_new_tokens,
+            temperature=how.temperature,
+            seeds=[
                 seeds.derive(job.seed, job.task, job.node, "evaluate", problem.id)
                 for problem in problems
             ],
-            "window": job.window,
-        }
-        return rollout(engine, lm.chat, task, problems, **(settings | how))
-
-    def repairs(problems: Sequence[Problem]) -> list[Trace]:
-        firsts = [lm.chat.attempt(given[problem.id]) for problem in problems]
-        return attempts(problems, turns=2, first_attempts=firsts)
+            window=job.window,
+            first_attempts=[lm.chat.attempt(given[p.id]) for p in problems] if repair else None,
+        )
 
     split = task.problems(job.split)
-    problems = split[: job.problems]
-    passes = [Pass("greedy", problems, attempts)]
-    if job.samples:
-        sampled: dict[str, Any] = {"turns": job.sampled_turns, "samples": job.samples}
-        sample = partial(attempts, temperature=job.temperature, **sampled)
-        passes.append(Pass("sampled", problems, sample))
-    if job.repairs:
-        own = arguments.given is None
-        chosen = task.repairs() if own else read_given(arguments.given, split)
-        chosen = chosen[: job.repairs]
-        given = {problem.id: text for problem, text in chosen}
-        passes.append(Pass("repair", [problem for problem, _ in chosen], repairs))
+    given: dict[str, str] = {}
+    passes = []
+    for how in job.passes:
+        problems = split[: how.problems]
+        if how.decoding == "repair":
+            own = arguments.given is None
+            chosen = task.repairs() if own else read_given(arguments.given, split)
+            given |= {problem.id: text for problem, text in chosen[: how.problems]}
+            problems = [problem for problem, _ in chosen[: how.problems]]
+        at_a_time = max(1, job.generation.batch_size // how.samples)
+        passes.append(Pass(how.decoding, problems, at_a_time, partial(attempts, how)))
     collect(
         arguments.attempts,
-        max(1, job.generation.batch_size // max(1, job.samples)),
         passes,
         arguments.attempts.with_suffix(".parts"),
         cli.identity("generate", job, Path(arguments.model), *filter(None, [arguments.given])),

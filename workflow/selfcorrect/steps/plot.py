@@ -17,6 +17,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.path_argument(
         parser, "logs", "training logs, .../<task>/<method>/seed<k>/training.jsonl", nargs="*"
     )
+    for view, what in {
+        "voting": "sampled traces that vote",
+        "familiar": "attempts at training problems",
+        "snapshots": "attempts during fine-tuning",
+    }.items():
+        cli.path_argument(parser, view, f"{what}, graded, .../{view}_grades.parquet", nargs="*")
     cli.path_argument(parser, "output", "folder to write; what it held before is replaced")
     arguments = parser.parse_args(argv)
 

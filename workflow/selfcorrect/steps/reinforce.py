@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             generation=job.generation,
             seed=seeds.derive(job.seed, job.task, job.node),
             offline=offline,
+            instruction=job.instruction,
             recompute=job.loading.gradient_checkpointing,
             sharded=arguments.sharded,
         )

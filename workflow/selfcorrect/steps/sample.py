@@ -54,8 +54,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     collect(
         arguments.traces,
-        max(1, job.generation.batch_size // job.sampling.samples_per_problem),
-        [Pass("sampled", task.problems("train")[: job.sampling.problems], sample)],
+        [
+            Pass(
+                "sampled",
+                task.problems("train")[: job.sampling.problems],
+                max(1, job.generation.batch_size // job.sampling.samples_per_problem),
+                sample,
+            )
+        ],
         arguments.traces.with_suffix(".parts"),
         cli.identity("sample", job, Path(arguments.model)),
     )

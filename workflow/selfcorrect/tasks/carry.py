@@ -20,7 +20,7 @@ from selfcorrect.grading import digits
 from selfcorrect.records import Grade, Problem, Submission
 from selfcorrect.spec.carry import CarryCorpus, CarryProblems
 from selfcorrect.tasks.corpus import Writers, write_documents
-from selfcorrect.tasks.task import Document, Split
+from selfcorrect.tasks.task import NO_ERROR, OTHER_ERROR, UNREADABLE, Document, Split
 
 Digits = NDArray[np.int64]
 
@@ -56,6 +56,17 @@ class Carry:
     def grade(self, submissions: Sequence[Submission]) -> list[Grade]:
         """Right if the digits are the sum's, leading zeros included."""
         return [digits.grade(text, of.answer, truncated) for of, text, truncated in submissions]
+
+    def errors(self, submissions: Sequence[Submission]) -> list[str]:
+        """What is wrong with each attempt: whose mistake it is, or that it is no one's."""
+        readable = [len(of.text) == self.data.width + 1 and of.text.isdecimal()
+                    for of in submissions]  # fmt: skip
+        read = [of for of, fine in zip(submissions, readable, strict=True) if fine]
+        numbers = [of.problem.question.split("+") for of in read]
+        a, b = (digits_of([pair[side] for pair in numbers], self.data.width) for side in (0, 1))
+        attempts = digits_of([of.text for of in read], self.data.width + 1)
+        found = iter(mistakes(a, b, attempts))
+        return [next(found) if fine else UNREADABLE for fine in readable]
 
     @cached_property
     def _splits(self) -> dict[Split, tuple[Digits, Digits]]:
@@ -209,6 +220,39 @@ def slip(attempt: Digits, rng: np.random.Generator) -> Digits:
     slipped = attempt.copy()
     slipped[rows, column] = (slipped[rows, column] + rng.integers(1, 10, len(attempt))) % 10
     return slipped
+
+
+def mistakes(a: Digits, b: Digits, attempts: Digits) -> list[str]:
+    """The kind of mistake in each attempt, the first that fits.
+
+    A careless rewriting or an over-eager step may follow on any number of repair steps.
+    """
+    exact = exact_sum(a, b)
+    partial = [hasty_sum(a, b)]
+    for _ in range(a.shape[1]):
+        partial.append(repair(a, b, partial[-1]))
+    over_eager = [repair_over_eagerly(a, b, stage) for stage in (*partial, exact)]
+    careless = [rewrite_carelessly(a, b, stage, 0) for stage in (*partial, *over_eager, exact)]
+    kinds = {
+        NO_ERROR: [exact],
+        "carries lost at once": partial[:1],
+        "carries lost further on": partial[1:],
+        "carry made up": over_eager,
+        "carry into the tens dropped": careless,
+    }
+    found = np.full(len(attempts), OTHER_ERROR, dtype=object)
+    found[(attempts != exact).sum(axis=1) == 1] = "one digit wrong"
+    for kind, written in reversed(kinds.items()):
+        for one in written:
+            found[(attempts == one).all(axis=1)] = kind
+    kinds_found: list[str] = found.tolist()
+    return kinds_found
+
+
+def digits_of(texts: Sequence[str], width: int) -> Digits:
+    """Numbers of ``width`` digits from text; the inverse of ``text``."""
+    joined = np.frombuffer("".join(texts).encode(), dtype=np.uint8).astype(np.int64) - ord("0")
+    return joined.reshape(len(texts), width)[:, ::-1]
 
 
 def text(numbers: Digits) -> list[str]:

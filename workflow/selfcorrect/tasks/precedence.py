@@ -12,6 +12,7 @@ A program is a row of ``programs`` [N, K]: the operations as they are written, w
 to each that a pair closes before.
 """
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from selfcorrect import prompts, seeds
 from selfcorrect.grading.programs import HERE, Workplace
-from selfcorrect.records import Problem, ProgramTests
+from selfcorrect.records import Problem, ProgramTests, Submission
 from selfcorrect.spec.precedence import (
     FACTORS,
     SUMMANDS,
@@ -32,7 +33,7 @@ from selfcorrect.spec.precedence import (
 )
 from selfcorrect.tasks.corpus import Writers, write_documents
 from selfcorrect.tasks.programming import ProgramTask
-from selfcorrect.tasks.task import Document, Split
+from selfcorrect.tasks.task import NO_ERROR, OTHER_ERROR, UNREADABLE, Document, Split
 
 Steps = NDArray[np.int64]
 Programs = NDArray[np.int64]
@@ -102,6 +103,19 @@ class Precedence(ProgramTask):
         """The -R split: problems of no other split, each with a hasty writer's wrong attempt."""
         steps = self._splits["repair"]
         return list(zip(as_problems(steps), texts(hasty_program(steps)), strict=True))
+
+    def errors(self, submissions: Sequence[Submission]) -> list[str]:
+        """What is wrong with each attempt that has the form of a solver's program."""
+        length = 1 + max(self.data.operations)  # a model may write one operation too many
+        written = [read_program(of.text, length) for of in submissions]
+        read = [of for of, program in zip(submissions, written, strict=True) if program is not None]
+        steps = np.zeros((len(read), length), dtype=np.int64)
+        for row, of in zip(steps, read, strict=True):
+            asked = re.findall(r", \w+ \w+", of.problem.question)
+            row[: len(asked)] = [WORDS.index(words) for words in asked]
+        programs = np.array([program for program in written if program is not None], dtype=np.int64)
+        found = iter(mistakes(steps, programs.reshape(-1, length)))
+        return [UNREADABLE if program is None else next(found) for program in written]
 
     @cached_property
     def _splits(self) -> dict[Split | Literal["repair"], Steps]:
@@ -267,6 +281,38 @@ def slip(programs: Programs, rng: np.random.Generator) -> Programs:
     return slipped
 
 
+def mistakes(steps: Steps, programs: Programs) -> list[str]:
+    """The kind of mistake in each program, the first that fits."""
+    written = programs % CLOSE
+    same = written == steps
+    operations = np.sort(written, axis=1) == np.sort(steps, axis=1)
+    superfluous = closings(programs) & ~needed(steps)
+    kinds = {
+        NO_ERROR: ~fails(steps, programs),
+        "parentheses missing": same.all(axis=1) & ~superfluous.any(axis=1),
+        "parentheses misplaced": same.all(axis=1),
+        "operations in another order": operations.all(axis=1),
+        "operation lost": is_part(written, steps),
+        "operation replaced": (~same).sum(axis=1) == 1,
+    }
+    found = np.full(len(steps), OTHER_ERROR, dtype=object)
+    for kind, fits in reversed(kinds.items()):
+        found[fits] = kind
+    kinds_found: list[str] = found.tolist()
+    return kinds_found
+
+
+def is_part(shorter: Steps, longer: Steps) -> Flags:
+    """Where the operations of one are some of the other's, in their order, and fewer. [N]"""
+    at = np.zeros(len(shorter), dtype=np.int64)  # how many were met
+    padded = np.pad(shorter, ((0, 0), (0, 1)))
+    for column in longer.T:
+        met = padded[np.arange(len(shorter)), at]
+        at += (met == column) & (met > 0)
+    count = (shorter > 0).sum(axis=1)
+    return (at == count) & (count < (longer > 0).sum(axis=1))
+
+
 # --- problems and programs as numbers ---------------------------------------------------------
 
 
@@ -348,6 +394,20 @@ def texts(programs: Programs) -> list[str]:
         start(pairs) + "".join(map(PIECES.__getitem__, row))
         for pairs, row in zip(opened, programs.tolist(), strict=True)
     ]
+
+
+def read_program(text: str, length: int) -> list[int] | None:
+    """The program that a text is, in ``length`` entries; None where it has another form."""
+    form = re.fullmatch(r"return (\(*)x((?:\)?[-+*][1-9])*)", text.strip())
+    if form is None:
+        return None
+    written = re.findall(r"\)?[-+*][1-9]", form[2])
+    if len(written) > length or not set(written) <= set(PIECES):
+        return None
+    program = [PIECES.index(piece) for piece in written]
+    if form[1].count("(") != sum(entry >= CLOSE for entry in program):
+        return None
+    return program + [0] * (length - len(program))
 
 
 def start(pairs: int) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from selfcorrect import files
 from selfcorrect.records import Problem, Submission
-from selfcorrect.tasks.task import Task
+from selfcorrect.tasks.task import KnowsErrors, Task
 from selfcorrect.tracefile import read_table
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ def grades_table(task: Task, attempts: Path, problems: Mapping[str, Problem]) ->
 
     Returns:
         One row an attempt: problem, level, decoding, sample, turn, text, answer, gold, tokens
-        (their number), truncated, verdict, reason, grader (its version).
+        (their number), truncated, verdict, reason, grader (its version),
+        error (the kind of mistake, null where the task cannot tell).
 
     Raises:
         FileProblem: the file is damaged or speaks of a problem the task does not have.
@@ -37,7 +38,9 @@ def grades_table(task: Task, attempts: Path, problems: Mapping[str, Problem]) ->
         )
     of = [problems[id_] for id_ in ids]
     texts, truncated = table["text"].to_pylist(), table["truncated"].to_pylist()
-    grades = task.grade([Submission(*each) for each in zip(of, texts, truncated, strict=True)])
+    submissions = [Submission(*each) for each in zip(of, texts, truncated, strict=True)]
+    grades = task.grade(submissions)
+    errors = task.errors(submissions) if isinstance(task, KnowsErrors) else [None] * len(grades)
     return pa.table(
         {
             "problem": table["problem"],
@@ -53,5 +56,6 @@ def grades_table(task: Task, attempts: Path, problems: Mapping[str, Problem]) ->
             "verdict": [grade.verdict.value for grade in grades],
             "reason": pa.array([grade.reason for grade in grades], pa.string()),
             "grader": pa.repeat(task.grader, len(grades)),
+            "error": pa.array(errors, pa.string()),
         }
     )

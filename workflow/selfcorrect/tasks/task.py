@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from selfcorrect.records import Grade, Problem, Submission, Trace
 from selfcorrect.spec.kinds import Instruction
 
 Split = Literal["train", "validation", "test"]
+NO_ERROR, UNREADABLE, OTHER_ERROR = "none", "unreadable", "other"
 
 
 class Task(Protocol):
@@ -54,6 +55,15 @@ class Testbed(Task, Protocol):
 
     def documents(self, rng: np.random.Generator, count: int) -> Iterator[Document]:
         """Random documents; none is about a validation or test problem."""
+        ...
+
+
+@runtime_checkable
+class KnowsErrors(Protocol):
+    """A task that can tell what is wrong with an attempt, as it knows who makes which mistakes."""
+
+    def errors(self, submissions: Sequence[Submission]) -> list[str]:
+        """The kind of mistake in each attempt; ``NO_ERROR`` where there is none."""
         ...
 
 

@@ -40,13 +40,16 @@ def conversations(job: MemoryJob, chat: Chat) -> Conversations:
     first = job.generate[0]
     task = make_task(first.data)
     instructions = {task.prompts.instruction(each.instruction) for each in job.generate}
-    evaluated = _prompts(task, task.problems(first.split)[: first.problems], instructions, chat)
+    count = max(of.problems for each in job.generate for of in each.passes)
+    evaluated = _prompts(task, task.problems(first.split)[:count], instructions, chat)
     trained = [each.data for each in job.sample] + [each.data for each in job.reinforce]
     if not trained:
         return Conversations(evaluated, evaluated)
     task = make_task(trained[0])
     problems = task.problems("train")
-    return Conversations(_prompts(task, problems, {task.prompts.correction}, chat), evaluated)
+    said = {task.prompts.instruction(each.instruction) for each in job.reinforce}
+    training = _prompts(task, problems, said | {task.prompts.correction}, chat)
+    return Conversations(training, evaluated)
 
 
 def check_context(job: MemoryJob, found: Conversations, config: Any) -> None:
@@ -88,7 +91,7 @@ def _uses(job: MemoryJob, found: Conversations) -> Iterator[tuple[str, Prompts, 
 
 def longest_attempts(job: GenerateJob) -> int:
     """Attempts of its longest conversations."""
-    return max(job.turns, job.sampled_turns if job.samples else 1, 2 if job.repairs else 1)
+    return max(each.turns for each in job.passes)
 
 
 def _prompts(

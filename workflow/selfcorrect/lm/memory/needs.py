@@ -112,13 +112,13 @@ def _sample(job: SampleJob, setting: Setting) -> tuple[Need, Need]:
 
 
 def _generate(job: GenerateJob, setting: Setting) -> tuple[Need, Need]:
-    copies, seen = max(1, job.samples), job.window + 1
-    sampled = Pass.of(job.generation, job.problems, copies, job.sampled_turns, seen)
-    greedy = Pass(sampled.problems, 1, job.turns, min(job.turns, seen))
-    passes = [greedy, sampled] if job.samples else [greedy]
-    if job.repairs:
-        at_a_time = Pass.of(job.generation, job.repairs, copies, 2, 2).problems
-        passes.append(Pass(at_a_time, 1, 2, 2, given=True))
+    passes = [
+        Pass.of(
+            job.generation, each.problems, each.samples, each.turns, job.window + 1,
+            given=each.decoding == "repair",
+        )
+        for each in job.passes
+    ]  # fmt: skip
     return _inference(job.loading, setting, passes)
 
 
