@@ -43,9 +43,10 @@ def load(raw: Mapping[str, Any]) -> Config:
             refers to one that is not there, or starts from itself.
     """
     raw = dict(raw)
-    methods = raw.get("methods")
-    if isinstance(methods, Mapping):
-        raw["methods"] = {name: _expanded(name, methods) for name in methods}
+    for section in ("tasks", "methods"):
+        entries = raw.get(section)
+        if isinstance(entries, Mapping):
+            raw[section] = {name: _expanded(section, name, entries) for name in entries}
     config = parse(Config, raw)
     _check_references(config)
     return config
@@ -79,20 +80,24 @@ def check_paths(config: Config) -> None:
                 raise ConfigError(f"tasks.{name}.{key}: no such file: {path}")
 
 
-def _expanded(name: str, methods: Mapping[str, Any], seen: tuple[str, ...] = ()) -> Any:
-    own = methods[name]
+def _expanded(
+    section: str, name: str, entries: Mapping[str, Any], seen: tuple[str, ...] = ()
+) -> Any:
+    """A task or method with all that it inherits."""
+    own = entries[name]
     parent = own.get("variant_of") if isinstance(own, Mapping) else None
     if not isinstance(parent, str):
         return own  # no variant, or nothing that can be one: `parse` says so
+    where = f"{section}.{name}.variant_of"
     if parent in (*seen, name):
-        raise ConfigError(f"methods.{name}.variant_of: {name} is a variant of itself")
-    if parent not in methods:
-        raise ConfigError(unknown_name(f"methods.{name}.variant_of", parent, methods))
-    inherited = _expanded(parent, methods, (*seen, name))
+        raise ConfigError(f"{where}: {name} is a variant of itself")
+    if parent not in entries:
+        raise ConfigError(unknown_name(where, parent, entries))
+    inherited = _expanded(section, parent, entries, (*seen, name))
     if not isinstance(inherited, Mapping):
         return own
     trains_otherwise = {"sft", "rl"} & own.keys()
-    if trains_otherwise:
+    if section == "methods" and trains_otherwise:
         dropped = {"sft", "rl"} - trains_otherwise
         inherited = {key: value for key, value in inherited.items() if key not in dropped}
     return merged(inherited, own)
@@ -103,15 +108,40 @@ def _check_references(config: Config) -> None:
     for name in config.run.tasks:
         if name not in config.tasks:
             problems.append(unknown_name("run.tasks", name, config.tasks))
-    if config.run.methods != "all":
+    if not isinstance(config.run.methods, str):
         for name in config.run.methods:
             if name not in config.methods:
                 problems.append(unknown_name("run.methods", name, config.methods))
     for task_name, task in config.tasks.items():
-        for name in task.evaluation.many_turns_for:
-            if name not in config.methods:
-                where = f"tasks.{task_name}.evaluation.many_turns_for"
-                problems.append(unknown_name(where, name, config.methods))
+        of = task.evaluation
+        for key, names in {
+            "many_turns_for": of.many_turns_for,
+            "voting.methods": of.voting.methods,
+            "familiar.methods": of.familiar.methods,
+            "snapshots.methods": of.snapshots.methods,
+        }.items():
+            where = f"tasks.{task_name}.evaluation.{key}"
+            problems += [
+                unknown_name(where, name, config.methods)
+                for name in names
+                if name not in config.methods
+            ]
+    for sweep_name, sweep in config.sweeps.items():
+        where = f"sweeps.{sweep_name}"
+        methods = {"methods": tuple(sweep.methods), "lines": sweep.lines}
+        problems += [
+            unknown_name(f"{where}.{key}", name, config.methods)
+            for key, names in methods.items()
+            for name in names
+            if name not in config.methods
+        ]
+        problems += [
+            unknown_name(f"{where}.tasks", name, config.tasks)
+            for name in sweep.tasks
+            if name not in config.tasks
+        ]
+    if config.run.methods == "sweeps" and not config.sweeps:
+        problems.append("run.methods: sweeps, but `sweeps` has none")
     for name, method in config.methods.items():
         where = f"methods.{name}.start"
         if method.start is None:

@@ -108,11 +108,12 @@ class Plan:
     def methods(self) -> list[str]:
         """The methods that are evaluated, in the config's order; the base is always among them."""
         wanted = self.config.run.methods
-        return [
-            name
-            for name in self.config.methods
-            if wanted == "all" or name == "base" or name in wanted
-        ]
+        if wanted == "all":
+            return list(self.config.methods)
+        if wanted == "sweeps":
+            swept = self.config.sweeps.values()
+            wanted = tuple(name for sweep in swept for name in (*sweep.methods, *sweep.lines))
+        return [name for name in self.config.methods if name == "base" or name in wanted]
 
     def _nodes_of(self, task: str) -> Iterator[Node]:
         needed = set()

@@ -58,7 +58,7 @@ def schema() -> dict[str, Any]:
             if "patternProperties" in key:
                 key["additionalProperties"] = False
     # A variant inherits these; `config.load` asks for them once it has been expanded.
-    for name in ("Method", "SFTOverrides"):
+    for name in ("Task", "Method", "SFTOverrides"):
         del out["$defs"][name]["required"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **out}
 
@@ -105,7 +105,7 @@ def _keys_of(
                 meaning = f"{key['description']}; takes every key of `{shared}`, which it replaces"
                 yield Key(path, "section", "", "none", meaning)
             yield from _keys_of(inner, definitions, f"{path}.", _at(default, name), of_kind)
-        elif "patternProperties" in key:
+        elif "$ref" in next(iter(key.get("patternProperties", {"": {}}).values())):
             of = next(iter(key["patternProperties"].values()))["$ref"].removeprefix("#/$defs/")
             named = _at(default, name)
             # A task's keys must all be written, so an example has them all; a method's need not.
@@ -138,6 +138,9 @@ def _without_overrides(section: Mapping[str, Any], shared: Mapping[str, Any]) ->
 def _type(key: Mapping[str, Any]) -> str:
     if key["type"] == "array":
         return f"list of {_type(key['items'])}s"
+    if key["type"] == "object":
+        values = next(iter(key["patternProperties"].values()))
+        return f"names with {' or '.join(f'{_type(one)}s' for one in values['anyOf'])}"
     return {"string": "text", "boolean": "switch"}.get(key["type"], key["type"])
 
 

@@ -56,6 +56,7 @@ __all__ = [
     "RLOverrides",
     "SFTOverrides",
     "Sampling",
+    "Sweep",
     "Task",
     "TinyModel",
 ]
@@ -75,6 +76,9 @@ Corpus = Annotated[CarryCorpus | PrecedenceCorpus, Field(discriminator="kind")]
 class Task(Strict):
     """Everything about one task: problems, base model, and the settings methods start from."""
 
+    variant_of: Name | None = Field(
+        None, description="inherit all keys of that task; the keys given here replace its"
+    )
     data: Problems = Field(description="the task and its problems")
     test: Problems | None = Field(
         description="where the evaluated problems come from; null: from `data`. The paper trains "
@@ -127,8 +131,8 @@ class Run(Strict):
     """What of the config below is run."""
 
     tasks: tuple[Name, ...] = Field(min_length=1, description="tasks to run, keys of `tasks`")
-    methods: Literal["all"] | tuple[Name, ...] = Field(
-        description="'all', or the methods to run, keys of `methods`"
+    methods: Literal["all", "sweeps"] | tuple[Name, ...] = Field(
+        description="'all', those of `sweeps`, or the methods to run, keys of `methods`"
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         min_length=1, description="run seeds; each trains its own base model and every method"
@@ -141,7 +145,7 @@ class Run(Strict):
             "methods": self.methods,
             "seeds": self.seeds,
         }.items():
-            if entries != "all" and len(set(entries)) < len(entries):
+            if not isinstance(entries, str) and len(set(entries)) < len(entries):
                 raise KeyFaultError(key, f"{list(entries)} names one twice")
         return self
 
@@ -182,6 +186,29 @@ class Compute(Strict):
         return self
 
 
+class Sweep(Strict):
+    """One setting over several values, which a figure is drawn of: of methods, or of tasks."""
+
+    label: str = Field(description="name of what is varied, at the figure's axis")
+    log: bool = Field(False, description="a logarithmic axis, where values are numbers")
+    methods: dict[Name, float | str] = Field({}, description="methods, each with its value")
+    tasks: dict[Name, float | str] = Field({}, description="or tasks, each with its value")
+    lines: tuple[Name, ...] = Field((), description="methods that are shown over the `tasks`")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.methods) == bool(self.tasks):
+            raise KeyFaultError("methods", "give `methods` or `tasks`, one of them")
+        if bool(self.tasks) != bool(self.lines):
+            raise KeyFaultError("lines", "goes with `tasks`: the methods that are shown")
+        values = [*self.methods.values(), *self.tasks.values()]
+        if len({isinstance(value, str) for value in values}) > 1:
+            raise KeyFaultError("methods", "values are all numbers or all words")
+        if self.log and any(isinstance(value, str) or value <= 0 for value in values):
+            raise KeyFaultError("log", "needs values above 0")
+        return self
+
+
 class Config(Strict):
     """The whole config."""
 
@@ -190,3 +217,4 @@ class Config(Strict):
     compute: Compute = Field(description="how the work is spread")
     tasks: dict[Name, Task] = Field(description="the tasks")
     methods: dict[Name, Method] = Field(description="the methods")
+    sweeps: dict[Name, Sweep] = Field({}, description="settings that are varied, for figures")
