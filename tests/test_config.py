@@ -14,14 +14,14 @@ import yaml
 from snakemake.utils import validate
 
 from selfcorrect import config, reference, spec, validation
-from selfcorrect.plan import Plan
+from selfcorrect.plan import VIEWS, Plan
 from selfcorrect.validation import ConfigError
 
 REPOSITORY = Path(__file__).parents[1]
 DEFAULT = config.default(REPOSITORY)
 EMBEDDED = DEFAULT["run"]["tasks"]
 DEFAULT["run"]["tasks"] = list(DEFAULT["tasks"])
-OVERLAYS = sorted((REPOSITORY / "config/experiments").glob("*.yaml"))
+OVERLAYS = sorted((REPOSITORY / "config/experiments").rglob("*.yaml"))
 
 Raw = dict[str, Any]
 
@@ -50,8 +50,10 @@ def test_the_default_config_loads():
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
 def test_every_overlay_loads(overlay):
     raw = config.merged(DEFAULT, yaml.safe_load(overlay.read_text()))
-    Plan(config.load(raw))
-    validate(raw, str(REPOSITORY / reference.SCHEMA), set_default=False)
+    assert Plan(config.load(raw)).methods()
+    validate(config.expanded(raw), str(REPOSITORY / reference.SCHEMA), set_default=False)
+    command = f"--configfile {overlay.relative_to(REPOSITORY)}"
+    assert command in overlay.read_text().replace(" \\\n#      ", "")
 
 
 @pytest.mark.parametrize("path", [reference.SCHEMA, reference.REFERENCE], ids=str)
@@ -233,6 +235,35 @@ FAULTS = {
         {"methods.score.variant_of": "score_gamma"},
         "variant_of: score",
     ),
+    "task, variant of unknown": (
+        {"tasks.carry.variant_of": "cary"},
+        "tasks.carry.variant_of: ",
+    ),
+    "task, variant of itself": (
+        {"tasks.carry.variant_of": "carry"},
+        "tasks.carry.variant_of: carry is a variant of itself",
+    ),
+    "sweep over an unknown method": (
+        {"sweeps": {"a": {"label": "A", "methods": {"scor": 1}}}},
+        "sweeps.a.methods: ",
+    ),
+    "sweep over methods and tasks": (
+        {"sweeps": {"a": {"label": "A", "methods": {"score": 1}, "tasks": {"carry": 1}}}},
+        "sweeps.a.methods: give `methods` or `tasks`, one of them",
+    ),
+    "sweep over tasks without lines": (
+        {"sweeps": {"a": {"label": "A", "tasks": {"carry": 1}}}},
+        "sweeps.a.lines: goes with `tasks`",
+    ),
+    "sweep of numbers and words": (
+        {"sweeps": {"a": {"label": "A", "methods": {"score": 1, "base": "no"}}}},
+        "sweeps.a.methods: values are all numbers or all words",
+    ),
+    "logarithm of zero": (
+        {"sweeps": {"a": {"label": "A", "log": True, "methods": {"score": 0}}}},
+        "sweeps.a.log: needs values above 0",
+    ),
+    "no sweep to run": ({"run.methods": "sweeps"}, "run.methods: sweeps, but `sweeps` has none"),
     "variant of a list": ({"methods.score.variant_of": ["base"]}, "methods.score.variant_of: "),
 }
 
@@ -338,6 +369,7 @@ CHOICES: dict[str, list[Any]] = {
     "subsets": [["another"]],
     "split": ["another"],
     "many_turns_for": [[]],
+    "methods": [["score"], ["pair_sft_d"], "sweeps"],
     "label": ["Another"],
     "start": ["base", "stage1", "star_d"],
     "variant_of": ["stage1"],
@@ -399,11 +431,18 @@ def jobs(config: spec.Config) -> dict[tuple, Any]:
                 "sft": ["select", "finetune"],
                 "rl": ["reinforce"],
             }[node.kind]
-            verbs = [*verbs, "sample", *(["generate", "grade"] if name == node.method else [])]
+            views = VIEWS if name == node.method else ()
             for seed in config.run.seeds:
-                for verb in verbs:
+                for verb in [*verbs, "sample"]:
                     made = getattr(plan, verb)(task, name, seed)
                     out[verb, task, name, seed] = (node.kind, node.parent, made)
+                for view in (view for view in views if plan.shows(task, name, view)):
+                    tracked = view == "snapshots_"
+                    out[view, task, name, seed] = (
+                        plan.track(task, name, seed) if tracked
+                        else plan.generate(task, name, seed, view),
+                        plan.grade(task, name, seed, view),
+                    )  # fmt: skip
     return out
 
 
@@ -441,7 +480,9 @@ def test_the_keys_of_every_section_are_in_the_default_config():
             of = f"{section}[{kind}]" if section in ("data", "corpus") else section
             path = ".".join(["tasks.<task>", of, *keys])
         shown.add(path)
-    assert {path for path in described ^ shown if not path.startswith("methods.")} == set()
+    described.remove("tasks.<task>.variant_of")  # the default's tasks are none
+    named = ("methods.", "sweeps.<sweep>.")
+    assert {path for path in described ^ shown if not path.startswith(named)} == set()
 
 
 @pytest.mark.parametrize("kind", [spec.RL, spec.SFT])
@@ -465,3 +506,32 @@ def test_a_path_that_is_not_there_is_refused_before_anything_runs(key, path):
     loaded = config.load(changed({key: path, "run.tasks": [task]}))
     with pytest.raises(ConfigError, match=f"{key}: no such (file|folder): {path}"):
         config.check_paths(loaded)
+
+
+# --- variants of tasks and sweeps -------------------------------------------------------------
+
+
+def test_a_task_may_be_a_variant_of_another():
+    loaded = config.load(
+        changed({"tasks.wide": {"variant_of": "carry", "model": {"tiny": {"hidden_size": 96}}}})
+    )
+    wide, carry = loaded.tasks["wide"], loaded.tasks["carry"]
+    assert wide.model.tiny.hidden_size == 96
+    same = {"variant_of": None, "model": carry.model}
+    assert wide.model_copy(update=same) == carry
+
+
+def test_sweeps_run_their_methods_and_what_these_start_from():
+    made = Plan(config.load(changed({
+        "run.methods": "sweeps",
+        "sweeps": {"alpha": {"label": "α", "methods": {"score_without_shaping": 0, "score": 10}}},
+    })))  # fmt: skip
+    assert made.methods() == ["base", "score", "score_without_shaping"]
+    assert set(made.nodes["carry"]) == {"base", "stage1", "score", "score_without_shaping"}
+
+
+def test_who_was_trained_over_more_attempts_sees_as_many():
+    changes = {"methods.score.rl.turns": 3, "tasks.carry.evaluation.window": 1}
+    made = Plan(config.load(changed(changes)))
+    assert made.generate("carry", "score", 0).window == 2
+    assert made.generate("carry", "stage1", 0).window == 1

@@ -16,13 +16,14 @@ from selfcorrect import prompts
 from selfcorrect.learning import traces as selection
 from selfcorrect.learning.sft import (
     IGNORED,
+    SNAPSHOTS,
     arguments,
     finetune,
     labelled,
     whole_checkpoint,
 )
 from selfcorrect.lm.chat import Chat
-from selfcorrect.lm.models import LanguageModel, adapted
+from selfcorrect.lm.models import LanguageModel, adapted, load
 from selfcorrect.records import Trace, Verdict
 from selfcorrect.rollout import rollout
 from selfcorrect.spec import SFT, LoRA
@@ -309,6 +310,36 @@ def test_the_newest_checkpoint_is_the_one_of_most_steps(tmp_path):
         (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
     assert whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-10"]
+
+
+@pytest.mark.parametrize("stop", [None, 3])
+def test_models_are_kept_on_the_way_also_over_a_stop(tmp_path, monkeypatch, stop):
+    """Six steps, of which a third and two thirds on the way, and the last."""
+    settings, work = sft(epochs=2, checkpoint_every=2), fresh(tmp_path)
+    if stop is not None:
+        step, left = SFTTrainer.training_step, iter(range(stop))
+
+        def stopping(self, *arguments):
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return step(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SFTTrainer, "training_step", stopping)
+            with pytest.raises(KeyboardInterrupt):
+                finetune(lm(), TRACES, settings, adaptation(), 0, work, snapshots=3)
+    made = lm()
+    finetune(made, TRACES, settings, adaptation(), 0, work, snapshots=3)
+    kept = {path.name: load(path) for path in (work / SNAPSHOTS).iterdir()}
+    assert kept.keys() == {"step2", "step4", "step6"}
+    assert same_weights(weights(made), weights(kept["step6"]))
+    assert not same_weights(weights(kept["step2"]), weights(kept["step4"]))
+
+
+def test_no_traces_keep_no_models(tmp_path):
+    work = fresh(tmp_path)
+    finetune(lm(), [], sft(), adaptation(), 0, work, snapshots=3)
+    assert not list((work / SNAPSHOTS).iterdir())
 
 
 def test_the_seed_has_an_effect(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from selfcorrect import config, seeds
-from selfcorrect.records import Verdict
+from selfcorrect.records import Submission, Verdict
 from selfcorrect.tasks import carry, make_task, make_testbed
 from tiny import grade
 
@@ -213,3 +213,39 @@ def test_grading_fails_closed(text, truncated, verdict):
     found = grade(task, problem, text, truncated)
     assert found.verdict is verdict
     assert found.reward == (verdict is Verdict.RIGHT)
+
+
+def kinds(testbed, problems, attempts):
+    return testbed.errors(
+        [Submission(of, said) for of, said in zip(problems, attempts, strict=True)]
+    )
+
+
+def test_the_kind_of_a_mistake_is_that_of_who_makes_it(testbed):
+    """Of each solver's attempts, those that are wrong, and no others, are called its mistakes."""
+    problems = testbed.problems("validation")
+    sides = [of.question.split("+") for of in problems]
+    width = testbed.data.width
+    a, b = (carry.digits_of([pair[side] for pair in sides], width) for side in (0, 1))
+    exact, hasty = carry.exact_sum(a, b), carry.hasty_sum(a, b)
+    rng = np.random.default_rng(0)
+    written = {
+        "carries lost at once": hasty,
+        "carries lost further on": carry.repair(a, b, hasty),
+        "carry made up": carry.repair_over_eagerly(a, b, exact),
+        "carry into the tens dropped": carry.rewrite_carelessly(a, b, exact, 7),
+        "one digit wrong": carry.slip(exact, rng),
+    }
+    for kind, attempts in written.items():
+        found = np.array(kinds(testbed, problems, carry.text(attempts)))
+        wrong = (attempts != exact).any(axis=1)
+        assert (found[~wrong] == "none").all() and wrong.sum() > 100
+        # Some slips are by chance what a solver would write.
+        assert (found[wrong] == kind).mean() > (0.95 if kind == "one digit wrong" else 0.999)
+
+
+def test_attempts_that_no_solver_writes_are_other_or_unreadable(testbed):
+    problem = testbed.problems("validation")[0]
+    far = str(int(problem.answer[::-1]) % 10 ** len(problem.answer)).zfill(len(problem.answer))
+    assert kinds(testbed, [problem] * 3, [far, "12", "12345x7"])[1:] == ["unreadable"] * 2
+    assert kinds(testbed, [problem], [problem.answer]) == ["none"]

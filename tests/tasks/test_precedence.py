@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from selfcorrect import seeds
 from selfcorrect.lm.pretrain import tokenizer_of
 from selfcorrect.lm.tokenizer import UNKNOWN
+from selfcorrect.records import Problem, Submission
 from selfcorrect.spec.precedence import PrecedenceCorpus, PrecedenceProblems, problems_with
 from selfcorrect.tasks import precedence
 from selfcorrect.tasks.precedence import Precedence
@@ -499,3 +500,49 @@ def test_impossible_problems_are_refused_by_name(changes, message):
 def test_impossible_corpora_are_refused_by_name(changes, message):
     with pytest.raises(ConfigError, match="^" + re.escape(message)):
         parse(PrecedenceCorpus, CORPUS | changes)
+
+
+def test_the_kind_of_a_mistake_is_that_of_who_makes_it(testbed):
+    problems = testbed.problems("validation")
+    steps = testbed._splits["validation"]
+    exact = precedence.exact_program(steps)
+    written = {
+        "parentheses missing": precedence.hasty_program(steps),
+        "operations in another order": precedence.repair_over_eagerly(steps, exact),
+        "operation replaced": precedence.slip(exact, np.random.default_rng(0)),
+    }
+    for kind, programs in written.items():
+        said = precedence.texts(programs)
+        found = testbed.errors(
+            [Submission(of, text) for of, text in zip(problems, said, strict=True)]
+        )
+        wrong = precedence.fails(steps, programs)
+        assert wrong.any()
+        for name, fails in zip(found, wrong, strict=True):
+            assert name == (kind if fails else "none")
+
+
+@pytest.mark.parametrize(("question", "attempt", "kind"), [
+    ("x, plus five, times three, minus two", "return (x+5)*3-2", "none"),
+    ("x, plus five, times three, minus two", "return ((x+5)*3)-2", "none"),
+    ("x, plus five, times three, minus two", "return x+5*3-2", "parentheses missing"),
+    ("x, plus one, times two, plus one, times two", "return (x+1*2+1)*2", "parentheses missing"),
+    ("x, times five, plus three, minus two", "return (x*5)+3-2", "none"),
+    ("x, times five, plus three, times two", "return (x*5+3*2", "unreadable"),
+    ("x, plus five, minus one, times three", "return (x+5)-1*3", "parentheses misplaced"),
+    ("x, plus five, times three, minus two", "return (x+5)*3", "operation lost"),
+    ("x, plus five, times three, minus two", "return (x+5)*3-3", "operation replaced"),
+    ("x, plus five, times three, minus two", "return x-2", "operation lost"),
+    ("x, plus five, times three, minus two", "return (x-2)*3+5", "operations in another order"),
+    ("x, plus five, times three, minus two", "return x*9", "other"),
+    ("x, plus five, times three, minus two", "", "unreadable"),
+])  # fmt: skip
+def test_kinds_of_mistakes_by_hand(testbed, question, attempt, kind):
+    problem = Problem("p", question, "", "1")
+    assert testbed.errors([Submission(problem, attempt)]) == [kind]
+
+
+@given(st.text())
+def test_any_text_has_a_kind(testbed, text):
+    (kind,) = testbed.errors([Submission(Problem("p", "x, plus five", "", "0"), text)])
+    assert isinstance(kind, str)

@@ -42,14 +42,23 @@ def load(raw: Mapping[str, Any]) -> Config:
         ConfigError: a key is unknown, missing, of the wrong type or out of range, a method
             refers to one that is not there, or starts from itself.
     """
-    raw = dict(raw)
+    config = parse(Config, expanded(raw))
+    _check_references(config)
+    return config
+
+
+def expanded(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A config in which every variant has all that it inherits.
+
+    Raises:
+        ConfigError: what a task or method is a variant of is not there, or itself.
+    """
+    out = dict(raw)
     for section in ("tasks", "methods"):
         entries = raw.get(section)
         if isinstance(entries, Mapping):
-            raw[section] = {name: _expanded(section, name, entries) for name in entries}
-    config = parse(Config, raw)
-    _check_references(config)
-    return config
+            out[section] = {name: _expanded(section, name, entries) for name in entries}
+    return out
 
 
 def check_paths(config: Config) -> None:

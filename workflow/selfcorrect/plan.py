@@ -219,7 +219,7 @@ class Plan:
             task=task, node=node, seed=seed, data=of.test or of.data,
             loading=_part(of.model, Loading), generation=of.generation, split=of.evaluation.split,
             instruction=self.config.methods[node].instruction,
-            problems=of.evaluation.snapshots.problems,
+            problems=min(of.evaluation.snapshots.problems, of.evaluation.problems),
         )  # fmt: skip
 
     def write(self, task: str) -> WriteJob:

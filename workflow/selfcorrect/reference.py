@@ -58,7 +58,7 @@ def schema() -> dict[str, Any]:
             if "patternProperties" in key:
                 key["additionalProperties"] = False
     # A variant inherits these; `config.load` asks for them once it has been expanded.
-    for name in ("Task", "Method", "SFTOverrides"):
+    for name in ("Method", "SFTOverrides"):
         del out["$defs"][name]["required"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **out}
 

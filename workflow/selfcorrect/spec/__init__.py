@@ -108,17 +108,6 @@ class Task(Strict):
                 "evaluation.problems",
                 f"{self.evaluation.problems} asked of {there} {self.evaluation.split} problems",
             )
-        if self.evaluation.voting.problems > there:
-            raise KeyFaultError(
-                "evaluation.voting.problems",
-                f"{self.evaluation.voting.problems} asked of {there} "
-                f"{self.evaluation.split} problems",
-            )
-        if self.evaluation.familiar.problems > self.data.train:
-            raise KeyFaultError(
-                "evaluation.familiar.problems",
-                f"{self.evaluation.familiar.problems} asked of {self.data.train} train problems",
-            )
         if self.sampling.problems > self.data.train:
             raise KeyFaultError(
                 "sampling.problems",

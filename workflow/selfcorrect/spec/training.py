@@ -255,7 +255,7 @@ class Voting(Strict):
     """Sampled traces that vote: parallel samples against fewer that are corrected (Fig. 1)."""
 
     methods: tuple[Name, ...] = Field(description="methods whose traces vote")
-    problems: Count = Field(description="evaluated problems, from the first")
+    problems: Count = Field(description="evaluated problems at most, from the first")
     samples: Count = Field(
         description="traces per problem; half as many corrected ones take as long to sample"
     )
@@ -266,7 +266,7 @@ class Familiar(Strict):
     """Greedy attempts at training problems, whose edits are compared with others (Fig. 4)."""
 
     methods: tuple[Name, ...] = Field(description="methods that attempt them")
-    problems: Count = Field(description="training problems, from the first")
+    problems: Count = Field(description="training problems at most, from the first")
 
 
 class Snapshots(Strict):
@@ -276,7 +276,7 @@ class Snapshots(Strict):
         description="fine-tuned methods that are evaluated at several steps of their last round"
     )
     count: Count = Field(description="steps at which that is done, evenly spaced")
-    problems: Count = Field(description="evaluated problems, from the first")
+    problems: Count = Field(description="evaluated problems at most, from the first")
 
 
 class Evaluation(Strict):
@@ -297,10 +297,3 @@ class Evaluation(Strict):
         description="earlier attempts a model sees, or as many as it was trained with; older ones "
         "are dropped from the conversation"
     )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.snapshots.problems > self.problems:
-            why = f"{self.snapshots.problems} asked of the {self.problems} that are evaluated"
-            raise KeyFaultError("snapshots.problems", why)
-        return self
