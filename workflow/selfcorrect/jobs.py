@@ -149,3 +149,6 @@ class ReportJob(Strict):
     chains: tuple[tuple[str, ...], ...] = Field(
         description="every method trained by RL, after the RL stages that it starts from"
     )
+    voting_temperatures: dict[str, float] = Field(description="of each task's votes")
+    windows: dict[str, int] = Field(description="earlier attempts that are seen, of each task")
+    sweeps: dict[str, spec.Sweep] = Field(description="settings that are varied")

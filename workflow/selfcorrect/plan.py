@@ -277,6 +277,11 @@ class Plan:
             seeds=self.config.run.seeds,
             methods=tuple(rows),
             chains=tuple(self._chain_of(row.name) for row in rows if self._trains(row.name)),
+            voting_temperatures={
+                name: self.config.tasks[name].evaluation.voting.temperature for name in tasks
+            },
+            windows={name: self.config.tasks[name].evaluation.window for name in tasks},
+            sweeps=self.config.sweeps,
         )
 
     def files(self, task: str) -> list[str]:

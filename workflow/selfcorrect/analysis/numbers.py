@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from selfcorrect import paper
+from selfcorrect.analysis.claims import Finding
 from selfcorrect.analysis.metrics import PAPER_METRICS
 from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report, Summary, most_turns
@@ -80,6 +81,23 @@ def pass_at_k_csv(report: Report) -> pd.DataFrame:
         for summary in report.sampled()
         for k, (first, second) in summary.pass_at.items()
     ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def claims_csv(found: Mapping[str, Sequence[Finding]]) -> pd.DataFrame:
+    """One row per task and claim; the difference in points, p in 0..1, adjusted in a family."""
+    columns = ["task", "claim", "text", "source", "measured", "said", "family",
+               *_estimate_columns("difference"), "p", "verdict"]  # fmt: skip
+    rows = []
+    for task, of_task in found.items():
+        for of in of_task:
+            row = {
+                "task": task, "claim": of.claim.name, "text": of.claim.text,
+                "source": of.claim.source, "measured": of.claim.measured,
+                "said": of.claim.direction, "family": of.claim.family, "p": of.p,
+                "verdict": of.verdict,
+            }  # fmt: skip
+            rows.append(row | (_estimate("difference", of.difference) if of.difference else {}))
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -10,6 +10,10 @@ from selfcorrect import files
 from selfcorrect.analysis.metrics import Outcomes, outcomes
 from selfcorrect.tracefile import read_table
 
+COLUMNS = (
+    "problem", "level", "decoding", "sample", "turn", "text", "answer", "verdict", "grader",
+    "error",
+)  # fmt: skip
 DECODINGS = ("greedy", "sampled", "repair")
 
 
@@ -27,9 +31,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Grades:
-    """A model's graded attempts, by decoding, the file they were read from, and their grader."""
+    """A model's graded attempts: a row each, and as outcomes by decoding; their file and grader."""
 
     path: Path
+    attempts: pd.DataFrame
     outcomes: Mapping[str, Outcomes]
     grader: str
 
@@ -47,20 +52,33 @@ def place(path: Path) -> Place:
     return Place(task, node, int(number))
 
 
+def read_attempts(path: Path) -> pd.DataFrame:
+    """Graded attempts, a row each; ``error`` is there where the task can tell mistakes apart.
+
+    Raises:
+        FileProblem: the file is missing or damaged.
+    """
+    return read_table(path, COLUMNS).to_pandas()
+
+
+def read_all_attempts(paths: Iterable[Path]) -> dict[Place, pd.DataFrame]:
+    """The graded attempts of many models."""
+    return {place(path): read_attempts(path) for path in paths}
+
+
 def read_grades(path: Path) -> Grades:
     """The graded attempts of one model.
 
     Raises:
         FileProblem: the file is missing or damaged, or its attempts are not complete.
     """
-    columns = ["problem", "decoding", "sample", "turn", "text", "verdict", "grader"]
-    table = read_table(path, columns).to_pandas()
+    table = read_attempts(path)
     found = [decoding for decoding in DECODINGS if (table["decoding"] == decoding).any()]
     if "greedy" not in found:
         raise files.damaged(path, "no greedy attempts")
     try:
         by_decoding = {decoding: outcomes(table, decoding) for decoding in found}
-        return Grades(path, by_decoding, str(table["grader"].iloc[0]))
+        return Grades(path, table, by_decoding, str(table["grader"].iloc[0]))
     except ValueError as error:
         raise files.damaged(path, str(error)) from error
 

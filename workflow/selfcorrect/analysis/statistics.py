@@ -27,6 +27,7 @@ Price's (2012), which stay inside their range and do not shrink to nothing at 0 
 seed and greedy decoding n_eff = n, and these are exactly the textbook intervals.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,12 +92,8 @@ def _effective(x: Shares, one_draw: float) -> tuple[float, float]:
 def share(x: Shares) -> Estimate:
     """A share of problems, ``x`` (S, n) in 0..1, with Wilson's interval at n_eff."""
     p = float(x.mean())
-    n, z = _effective(x, p * (1 - p))
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    # Rounding must not push the value itself out of the interval at 0 and 1.
-    low, high = min(max(centre - half, 0.0), p), max(min(centre + half, 1.0), p)
-    return Estimate(p, float(low), float(high), tuple(map(float, x.mean(axis=1))))
+    low, high = _wilson(p, *_effective(x, p * (1 - p)))
+    return Estimate(p, low, high, tuple(map(float, x.mean(axis=1))))
 
 
 def difference(gain: Shares, loss: Shares) -> Estimate:
@@ -115,6 +112,44 @@ def difference(gain: Shares, loss: Shares) -> Estimate:
         high=float(min(centre + half, 1.0)),
         per_seed=tuple(map(float, gain.mean(axis=1) - loss.mean(axis=1))),
     )
+
+
+def ratio(part: Shares, whole: Shares) -> Estimate:
+    """mean(part) / mean(whole), both (S, n) with part ≤ whole: a share of some problems alone.
+
+    Correction rate: part is wrong → right, whole is wrong at first. Which problems count differs
+    from seed to seed, so the variance is that of the ratio's linear approximation, and with it the
+    interval is Wilson's at n_eff. NaN, with the interval 0 to 1, where nothing counts.
+    """
+    of = float(whole.mean())
+    if of == 0:
+        return Estimate(np.nan, 0.0, 1.0, (np.nan,) * len(whole))
+    p = float(part.mean()) / of
+    variance, freedom = variance_of_mean((part - p * whole) / of)
+    z = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    n = p * (1 - p) / variance if variance > 0 else whole.sum() / len(whole)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        per_seed = part.mean(axis=1) / whole.mean(axis=1)
+    low, high = _wilson(p, n, z)
+    return Estimate(p, low, high, tuple(map(float, per_seed)))
+
+
+def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
+    """Wilson's interval of a share of ``n`` problems."""
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    # Rounding must not push the value itself out of the interval at 0 and 1.
+    return float(min(max(centre - half, 0.0), p)), float(max(min(centre + half, 1.0), p))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's (1979) adjusted p-values of a family of tests, in the order given."""
+    order = np.argsort(p_values)
+    factors = len(p_values) - np.arange(len(p_values))
+    stepped = np.maximum.accumulate(np.minimum(np.asarray(p_values)[order] * factors, 1.0))
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = stepped
+    return [float(p) for p in adjusted]
 
 
 def mcnemar(ours: Shares, theirs: Shares) -> float:
@@ -141,6 +176,31 @@ def compare(ours: Shares, theirs: Shares) -> Comparison:
         p=p_per_seed[0] if len(gap) == 1 else _paired(gap),
         p_per_seed=p_per_seed,
     )
+
+
+def contrast(gap: Shares) -> Comparison:
+    """The mean of differences per problem, (S, n), each from -2 to 2 as those of two Δ are.
+
+    The interval is the paired t test's.
+    """
+    variance, freedom = variance_of_mean(gap)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance))
+    value = float(gap.mean())
+    per_seed = tuple(map(float, gap.mean(axis=1)))
+    estimate = Estimate(value, value - half, value + half, per_seed)
+    return Comparison(estimate, _paired(gap), tuple(map(_paired, gap)))
+
+
+def contrast_of_ratios(ours: tuple[Shares, Shares], theirs: tuple[Shares, Shares]) -> Comparison:
+    """Difference of two ratios (part, whole) on the same problems and seeds; see ``ratio``.
+
+    Both are linearised, so that what they share of problems and seeds cancels.
+    """
+    (part, whole), (their_part, their_whole) = ours, theirs
+    one, other = float(part.mean() / whole.mean()), float(their_part.mean() / their_whole.mean())
+    moved = (part - one * whole) / whole.mean()
+    their_moved = (their_part - other * their_whole) / their_whole.mean()
+    return contrast(moved - their_moved + (one - other))
 
 
 def _binary(*arrays: Shares) -> bool:

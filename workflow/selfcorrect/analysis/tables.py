@@ -1,5 +1,5 @@
 """The tables: ``main`` (the paper's Tables 1 and 2), ``code`` (Table 3), ``ablations`` (Table 4),
-``attempts`` (Fig. 8) and ``pass_at_k``.
+``attempts`` (Fig. 8), ``pass_at_k``, and the paper's ``claims`` with what came out.
 
 Each is written as CSV (every number, both decodings), Markdown and LaTeX (greedy, with intervals
 and the paper's numbers; pass@k is about samples).
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfcorrect import paper
+from selfcorrect.analysis.claims import MARGIN, Finding, findings
+from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.metrics import PAPER_METRICS
-from selfcorrect.analysis.numbers import attempts_csv, comparison_csv, pass_at_k_csv
+from selfcorrect.analysis.numbers import attempts_csv, claims_csv, comparison_csv, pass_at_k_csv
 from selfcorrect.analysis.render import NONE, Cell, Column, Table, latex, markdown, number
 from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report, Summary, most_turns
@@ -78,14 +80,16 @@ COMPARISONS = (
         paper.ABLATIONS, f"Table 4 {MATH500}", ("t1", "t2", "delta"),
     ),
 )  # fmt: skip
+SAID = {"above": "> 0", "below": "< 0", "within": f"within ±{MARGIN:g}"}
 # On how much a row was measured; LaTeX has it in the caption.
 EXTENT = (Column("n", on_paper=False), Column("seeds", on_paper=False))
 # Verdicts of the sandbox that a reader must not take for wrong answers.
 ENDED = (Verdict.TIMEOUT, Verdict.MEMORY, Verdict.OUTPUT, Verdict.FORBIDDEN, Verdict.ERROR)
 
 
-def write(report: Report, folder: Path) -> None:
+def write(evidence: Evidence, folder: Path) -> None:
     """Write all tables into ``folder``, which is made."""
+    report = evidence.report
     folder.mkdir(parents=True)
     made = [
         (comparison_table(report, of), comparison_csv(report, of.shown(report), of.paper))
@@ -94,6 +98,8 @@ def write(report: Report, folder: Path) -> None:
     ]
     made.append((attempts_table(report), attempts_csv(report)))
     made.append((pass_at_k_table(report), pass_at_k_csv(report)))
+    found = {task: findings(evidence, task) for task in report.spec.tasks}
+    made.append((claims_table(report, found), claims_csv(found)))
     for table, numbers in made:
         numbers.to_csv(folder / f"{table.name}.csv", index=False, float_format="%.10g")
         (folder / f"{table.name}.md").write_text(markdown(table))
@@ -236,6 +242,42 @@ def pass_at_k_table(report: Report) -> Table:
         groups=_grouped(report, shown, cells),
         notes=notes,
     )
+
+
+def claims_table(report: Report, found: Mapping[str, Sequence[Finding]]) -> Table:
+    """Each claim of the paper, what decides it, and the verdict."""
+
+    def cells(of: Finding) -> list[Cell]:
+        return [
+            Cell(of.claim.text),
+            Cell(of.claim.source),
+            Cell(of.claim.measured),
+            Cell(SAID[of.claim.direction]),
+            _cell(of.difference, signed=True) if of.difference else Cell(NONE),
+            Cell(_p_value(of.p) if of.p is not None else NONE),
+            Cell(of.verdict, bold=of.verdict == "reproduced"),
+        ]
+
+    return Table(
+        name="claims",
+        caption=f"The paper's claims: {', '.join(report.spec.tasks)}, {report.seeds_in_words()}, "
+        "greedy decoding, points.",
+        columns=[
+            Column("Claim"), Column("paper"), Column("measured"), Column("said"),
+            Column("came out"), Column("p"), Column("verdict"),
+        ],
+        groups={task: [cells(of) for of in rows] for task, rows in found.items()},
+        notes=[
+            _about_intervals(report),
+            "reproduced: the contrary is excluded at 5 %; not reproduced: the claim is; undecided: "
+            f"neither. A claim of no difference is reproduced where the whole interval is within "
+            f"{MARGIN:g} points, not reproduced where it is wholly outside. p: {_test(report)}, "
+            "two-sided, against no difference; those of the ablations are Holm's. not tested: what "
+            "it needs was not run, or is run for the figures alone (votes, models kept during "
+            "fine-tuning).",
+            *report.missing_in_words(),
+        ],
+    )  # fmt: skip
 
 
 def _grouped(

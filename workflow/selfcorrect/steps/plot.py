@@ -1,6 +1,7 @@
 """Draw the figures from graded attempts and training logs: PDF, PNG and captions.
 
-python -m selfcorrect.steps.plot --spec JSON --grades FILE... --logs FILE... --output DIR
+    python -m selfcorrect.steps.plot --spec JSON --grades FILE... --logs FILE... \\
+        --voting FILE... --familiar FILE... --snapshots FILE... --output DIR
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from selfcorrect.steps import cli
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write ``bars_main``, ``bars_ablations`` and ``training`` into a folder of their own."""
+    """Write all figures into a folder of their own."""
     parser = cli.parser(__doc__)
     cli.path_argument(
         parser, "grades", "graded attempts, .../<task>/<method>/seed<k>/grades.parquet", nargs="*"
@@ -28,15 +29,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from selfcorrect import files
     from selfcorrect.analysis import figures
-    from selfcorrect.analysis.results import read_all_grades, read_all_logs
-    from selfcorrect.analysis.summary import summarise
+    from selfcorrect.analysis.evidence import read_evidence
     from selfcorrect.jobs import ReportJob
 
     job = cli.job(ReportJob, arguments.spec)
-    report = summarise(read_all_grades(arguments.grades), job)
-    logs = read_all_logs(arguments.logs)
+    evidence = read_evidence(
+        job, arguments.grades, arguments.logs, voting=arguments.voting,
+        familiar=arguments.familiar, snapshots=arguments.snapshots,
+    )  # fmt: skip
     with files.replacing(arguments.output) as folder:
-        figures.write(report, logs, folder)
+        figures.write(evidence, folder)
 
 
 if __name__ == "__main__":

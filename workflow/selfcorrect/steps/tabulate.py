@@ -9,7 +9,7 @@ from selfcorrect.steps import cli
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write ``main``, ``ablations`` and ``attempts`` into a folder of their own."""
+    """Write all tables into a folder of their own."""
     parser = cli.parser(__doc__)
     cli.path_argument(
         parser, "grades", "graded attempts, .../<task>/<method>/seed<k>/grades.parquet", nargs="*"
@@ -19,14 +19,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from selfcorrect import files
     from selfcorrect.analysis import tables
-    from selfcorrect.analysis.results import read_all_grades
-    from selfcorrect.analysis.summary import summarise
+    from selfcorrect.analysis.evidence import read_evidence
     from selfcorrect.jobs import ReportJob
 
     job = cli.job(ReportJob, arguments.spec)
-    report = summarise(read_all_grades(arguments.grades), job)
+    evidence = read_evidence(job, arguments.grades)
     with files.replacing(arguments.output) as folder:
-        tables.write(report, folder)
+        tables.write(evidence, folder)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""The training curves: accuracy of both attempts over training, of every method trained by RL."""
+"""The training curves (Fig. 6): accuracy of both attempts over training, of every method trained
+by RL, and how often the second attempt changes the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from textwrap import fill
 
@@ -10,14 +11,62 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from selfcorrect.analysis.evidence import Evidence
+from selfcorrect.analysis.figures import drawing
+from selfcorrect.analysis.figures.drawing import Drawing, in_steps, say_missing, tidy
+from selfcorrect.analysis.figures.style import MISSING, colour
 from selfcorrect.analysis.results import Place
-from selfcorrect.analysis.style import MISSING, colour
 from selfcorrect.analysis.summary import Report
 
 PANELS_PER_ROW = 3
 FIRST = "#333333"  # first attempts, in every panel; second attempts have the method's colour
 Logs = Mapping[Place, pd.DataFrame]
 Panel = tuple[str, tuple[str, ...]]  # a task, and the methods that were trained one after another
+
+
+def drawings(evidence: Evidence) -> Iterator[Drawing]:
+    """Accuracies, a panel a method, and changes of the answer, a panel a task.
+
+    A method's curve goes on from those of the methods it starts from (``chains`` of the spec).
+    """
+    report, logs = evidence.report, evidence.logs
+    found = panels_of(report)
+    yield Drawing("training", "Accuracy during training", "Fig. 6a", draw(report, logs, found),
+                  caption(report, logs, found))  # fmt: skip
+    yield _changes(report, logs, found)
+
+
+def _changes(report: Report, logs: Logs, found: Sequence[Panel]) -> Drawing:
+    tasks = report.spec.tasks
+    figure, grid = drawing.panels(1, len(tasks), 2.8, 2.1, sharey=True)
+    handles: dict[str, Line2D] = {}
+    for axes, task in zip(grid[0], tasks, strict=True):
+        for chain in (chain for of, chain in found if of == task):
+            runs, ends = values(logs, task, chain, report.spec.seeds, "changed")
+            if not runs.notna().to_numpy().any():
+                continue  # one attempt, or no log
+            name = chain[-1]
+            for start, end in pairwise([-np.inf, *ends]):
+                part = runs[(runs.index > start) & (runs.index <= end)]
+                if len(part):
+                    mean = smooth(part.mean(axis=1), ends[-1])
+                    axes.plot(part.index, mean, color=colour(name), lw=1.1)
+            handles[name] = Line2D([], [], color=colour(name), label=report.label(name))
+        if not axes.lines:
+            say_missing(axes, "no training log of two attempts")
+        axes.set(ylim=(0, 100), xlabel="Training step")
+        in_steps(axes)
+        axes.set_title(task if len(tasks) > 1 else "", loc="left")
+        tidy(axes)
+    grid[0, 0].set_ylabel("Answers that change (%)")
+    if handles:
+        figure.legend(handles=list(handles.values()), loc="outside right upper")
+    text = (
+        "How often the second attempt's answer differs from the first's on the sampled training "
+        f"batches, over training, {report.seeds_in_words()}, smoothed by a centred moving mean "
+        "over a twentieth of all steps. What starts from Stage I is shown after it."
+    )
+    return Drawing("changes", "How often answers change during training", "Fig. 6b", figure, text)
 
 
 def panels_of(report: Report) -> list[Panel]:
@@ -59,12 +108,19 @@ def draw(report: Report, logs: Logs, panels: Sequence[Panel]) -> Figure:
 
 def accuracies(logs: Logs, task: str, chain: Sequence[str], seeds: Sequence[int], turn: str
            ) -> tuple[pd.DataFrame, list[int]]:  # fmt: skip
-    """A chain's accuracies in percent, a row per step and a column per seed, and where parts end.
+    """A chain's accuracies of a turn; see ``values``."""
+    return values(logs, task, chain, seeds, f"reward_{turn}")
+
+
+def values(logs: Logs, task: str, chain: Sequence[str], seeds: Sequence[int], column: str
+           ) -> tuple[pd.DataFrame, list[int]]:  # fmt: skip
+    """A column of a chain's logs in percent, a row per step and one column per seed, and where
+    parts end.
 
     A later part's steps go on from the last step of the part before. Seeds without a log, and
-    runs that had no such turn, have no numbers.
+    runs that had no such number, have none.
     """
-    column, parts, ends, at = f"reward_{turn}", [], [], 0
+    parts, ends, at = [], [], 0
     for node in chain:
         found = {
             seed: 100 * pd.to_numeric(log.set_index("step")[column], errors="coerce")

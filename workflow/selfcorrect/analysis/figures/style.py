@@ -29,6 +29,8 @@ COLOURS = {
     "score_gamma": "#8e4369",
 }
 OTHER = "#4d4d4d"
+# Where problems stand after an attempt: right in blues, wrong in oranges, what changed strong.
+FLOW = {"kept": "#b7d9ee", "gained": "#0072b2", "lost": "#d55e00", "open": "#f3d3b8"}
 MISSING = "#777777"
 
 _SETTINGS: dict[Any, Any] = {

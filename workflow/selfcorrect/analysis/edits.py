@@ -1,0 +1,20 @@
+"""How far second attempts are from first ones: edit distance over the sum of lengths (Fig. 4)."""
+
+import numpy as np
+import pandas as pd
+from rapidfuzz.distance import Levenshtein
+
+from selfcorrect.analysis.metrics import Shares
+
+
+def edit_ratio(one: str, other: str) -> float:
+    """Levenshtein distance in characters over the sum of both lengths; 0 for equal texts."""
+    length = len(one) + len(other)
+    return float(Levenshtein.distance(one, other) / length) if length else 0.0
+
+
+def edit_ratios(attempts: pd.DataFrame, decoding: str) -> Shares:
+    """The ratio of every trace's first two attempts; rows have problem, sample, turn and text."""
+    rows = attempts[(attempts["decoding"] == decoding) & (attempts["turn"] <= 2)]
+    pairs = rows.pivot(index=["problem", "sample"], columns="turn", values="text")
+    return np.array([edit_ratio(*pair) for pair in pairs[[1, 2]].to_numpy(str)])

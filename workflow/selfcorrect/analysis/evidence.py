@@ -1,0 +1,85 @@
+"""All that figures and reports are drawn from, as files of a run hold it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from selfcorrect.analysis.metrics import Outcomes, Shares, accuracy_by_turn, per_problem
+from selfcorrect.analysis.results import (
+    Grades,
+    Place,
+    read_all_attempts,
+    read_all_grades,
+    read_all_logs,
+)
+from selfcorrect.analysis.summary import Report, summarise
+from selfcorrect.jobs import ReportJob
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A run's numbers, graded attempts and training logs, by the place each belongs to.
+
+    ``voting``: sampled traces that vote. ``familiar``: attempts at training problems.
+    ``snapshots``: attempts during fine-tuning. Each may lack any place.
+    """
+
+    report: Report
+    grades: Mapping[Place, Grades]
+    logs: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
+    voting: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
+    familiar: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
+    snapshots: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
+
+    def seeds(self, of: Mapping[Place, pd.DataFrame], task: str, node: str) -> list[pd.DataFrame]:
+        """What is there of a method, over seeds."""
+        return [
+            of[place] for seed in self.report.spec.seeds if (place := Place(task, node, seed)) in of
+        ]
+
+    def shares(
+        self, task: str, method: str, decoding: str = "greedy"
+    ) -> dict[int, dict[str, Shares]]:
+        """By seed, every metric of a method's attempts per problem, each (n,)."""
+        return {
+            seed: per_problem(of) for seed, of in self._outcomes(task, method, decoding).items()
+        }
+
+    def turns(self, task: str, method: str) -> dict[int, Shares]:
+        """By seed, accuracy of every greedy attempt per problem, (n, T)."""
+        found = self._outcomes(task, method, "greedy")
+        return {seed: accuracy_by_turn(of) for seed, of in found.items()}
+
+    def _outcomes(self, task: str, method: str, decoding: str) -> dict[int, Outcomes]:
+        return {
+            seed: of.outcomes[decoding]
+            for seed in self.report.spec.seeds
+            if (of := self.grades.get(Place(task, method, seed))) and decoding in of.outcomes
+        }
+
+    def methods_with(self, of: Mapping[Place, pd.DataFrame], task: str) -> list[str]:
+        """The methods of which something is there, in the report's order."""
+        there = {place.node for place in of if place.task == task}
+        return [row.name for row in self.report.spec.methods if row.name in there]
+
+
+def read_evidence(
+    job: ReportJob,
+    grades: Iterable[Path],
+    logs: Iterable[Path] = (),
+    **views: Iterable[Path],
+) -> Evidence:
+    """Read a run's files; ``views`` are those of ``Evidence`` of that name.
+
+    Raises:
+        FileProblem: one is missing or damaged, or models were graded on different problems.
+    """
+    read = read_all_grades(grades)
+    return Evidence(
+        summarise(read, job),
+        read,
+        read_all_logs(logs),
+        **{name: read_all_attempts(paths) for name, paths in views.items()},
+    )

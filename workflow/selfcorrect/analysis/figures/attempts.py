@@ -1,0 +1,117 @@
+"""Accuracy over many attempts (Fig. 8), and where problems come from at each of them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from selfcorrect.analysis.evidence import Evidence
+from selfcorrect.analysis.figures.drawing import (
+    Drawing,
+    band,
+    in_steps,
+    over,
+    panels,
+    say_missing,
+    tidy,
+)
+from selfcorrect.analysis.figures.style import FLOW, colour
+from selfcorrect.analysis.flow import Flow, flow
+from selfcorrect.analysis.results import Place
+
+PARTS = {
+    "kept": "right, as before",
+    "gained": "right, wrong before",
+    "lost": "wrong, right before",
+    "open": "wrong, as before",
+}
+
+
+def drawings(evidence: Evidence) -> Iterator[Drawing]:
+    """Accuracy over attempts, and the flow between right and wrong."""
+    yield _accuracy(evidence)
+    yield _flow(evidence)
+
+
+def _accuracy(evidence: Evidence) -> Drawing:
+    report = evidence.report
+    tasks = report.spec.tasks
+    figure, grid = panels(1, len(tasks), 2.6, 2.1, sharey=True)
+    names: dict[str, None] = {}
+    for axes, task in zip(grid[0], tasks, strict=True):
+        shown = [of for of in report.with_more_attempts("greedy") if of.task == task]
+        if not shown:
+            say_missing(axes, "no method was given more than two attempts")
+        for of in shown:
+            names[of.method.name] = None
+            band(axes, range(1, len(of.turns) + 1), of.turns, color=colour(of.method.name))
+        axes.set_title(task if len(tasks) > 1 else "", loc="left")
+        axes.set_xlabel("Attempt")
+        in_steps(axes)
+        tidy(axes)
+    grid[0, 0].set_ylabel("Accuracy (%)")
+    handles = [Line2D([], [], color=colour(name), marker="o", markersize=2.5,
+                      label=report.label(name)) for name in names]  # fmt: skip
+    if handles:
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 4))
+    caption = (
+        f"Accuracy of each of several attempts, greedy decoding, {report.seeds_in_words()}; bands "
+        f"are 95 % intervals {over(report)}. A model sees the problem and {_windows(evidence)}."
+    )
+    return Drawing("attempts", "Accuracy over attempts", "Fig. 8", figure, caption)
+
+
+def _windows(evidence: Evidence) -> str:
+    windows = evidence.report.spec.windows
+    if set(windows.values()) == {1}:
+        return "its last attempt; older ones are dropped from the conversation"
+    said = ", ".join(f"{count} on {task}" for task, count in windows.items())
+    return f"its last attempts ({said}); older ones are dropped from the conversation"
+
+
+def _flow(evidence: Evidence) -> Drawing:
+    report = evidence.report
+    tasks = report.spec.tasks
+    methods = list(dict.fromkeys(of.method.name for of in report.with_more_attempts("greedy")))
+    figure, grid = panels(len(tasks), max(len(methods), 1), 2.1, 1.6, sharey=True)
+    for row, task in zip(grid, tasks, strict=True):
+        if not methods:
+            say_missing(row[0], "no method was given more than two attempts")
+        for axes, method in zip(row, methods, strict=False):
+            found = [
+                flow(evidence.grades[place].outcomes["greedy"])
+                for seed in report.spec.seeds
+                if (place := Place(task, method, seed)) in evidence.grades
+            ]
+            if found:
+                _stack(axes, Flow(*(np.mean(parts, axis=0) for parts in zip(*found, strict=True))))
+            else:
+                say_missing(axes, "no grades")
+            label = report.label(method)
+            axes.set_title(f"{label} ({task})" if len(tasks) > 1 else label, loc="left")
+    figure.supxlabel("Attempt", fontsize=8)
+    figure.supylabel("Problems (%)", fontsize=8)
+    figure.legend(
+        handles=[Patch(facecolor=FLOW[part], label=label) for part, label in PARTS.items()],
+        loc="outside upper center", ncols=4, handlelength=1.2, columnspacing=1.2,
+    )  # fmt: skip
+    caption = (
+        "Where problems stand after each attempt and where they stood before it: right as before, "
+        "corrected, broken, or wrong as before, in percent of all problems, greedy decoding, "
+        f"{report.seeds_in_words()}."
+    )
+    return Drawing("flow", "Flow between right and wrong", "beyond the paper", figure, caption)
+
+
+def _stack(axes: Axes, shares: Flow) -> None:
+    attempts = np.arange(2, 2 + len(shares.kept))
+    bottom = np.zeros(len(attempts))
+    for part in PARTS:
+        height = 100 * getattr(shares, part)
+        axes.bar(attempts, height, bottom=bottom, width=0.85, color=FLOW[part])
+        bottom += height
+    axes.set(ylim=(0, 100))
+    axes.set_xticks(attempts)
+    axes.tick_params(labelsize=7)

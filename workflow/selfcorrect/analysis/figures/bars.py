@@ -1,0 +1,151 @@
+"""Accuracy of both attempts per method, and what the second one changes (Fig. 1, left)."""
+
+from collections.abc import Iterator
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from selfcorrect.analysis.evidence import Evidence
+from selfcorrect.analysis.figures.drawing import Drawing, over
+from selfcorrect.analysis.figures.style import MISSING, OTHER, colour, tint
+from selfcorrect.analysis.render import number
+from selfcorrect.analysis.statistics import Estimate
+from selfcorrect.analysis.summary import Report, Summary
+
+TITLES = {"main": "Self-correction of every method", "ablations": "Ablations of SCoRe"}
+
+
+def drawings(evidence: Evidence) -> Iterator[Drawing]:
+    """Two figures for each table of methods: accuracies, and changes between right and wrong."""
+    report = evidence.report
+    for table, title in TITLES.items():
+        if any(table in row.tables for row in report.spec.methods):
+            caption = bars_caption(report, table)
+            figure = bars(report, table)
+            yield Drawing(f"bars_{table}", title, "Fig. 1 left", figure, caption)
+            caption = transitions_caption(report, table)
+            figure = transitions(report, table)
+            yield Drawing(f"transitions_{table}", f"{title}: what changes", "Fig. 1 left", figure,
+                          caption)  # fmt: skip
+
+
+def bars(report: Report, table: str) -> Figure:
+    """Accuracy of both attempts per method with 95 % intervals, greedy; Δ at the right."""
+    rows = [row for row in report.spec.methods if table in row.tables]
+    tasks = report.spec.tasks
+    figure = Figure(figsize=(1.9 + 3.3 * len(tasks), 0.75 + 0.36 * len(rows)), layout="constrained")
+    panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    for task, axes in zip(tasks, panels, strict=True):
+        found = {of.method.name: of for of in report.of(table, "greedy") if of.task == task}
+        for at, row in enumerate(rows):
+            if row.name in found:
+                _draw_bars(axes, at, found[row.name])
+            else:
+                axes.text(1, at, "no grades", va="center", style="italic", color=MISSING)
+        axes.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5), xlabel="Accuracy (%)")
+        axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color="#dddddd", linewidth=0.5)
+        axes.set_axisbelow(True)
+        axes.set_title(task if len(tasks) > 1 else "", loc="left")
+        axes.text(1.03, 1.01, "Δ(t1,t2)", transform=axes.transAxes, va="bottom")
+    figure.legend(
+        handles=[
+            Patch(facecolor=tint(OTHER), edgecolor=OTHER, linewidth=0.6,
+                  label="first attempt (t1)"),
+            Patch(facecolor=OTHER, label="second attempt (t2)"),
+        ],
+        loc="outside upper center", ncols=2, handlelength=1.2,
+    )  # fmt: skip
+    return figure
+
+
+def _draw_bars(axes: Axes, at: int, of: Summary) -> None:
+    own = colour(of.method.name)
+    for offset, turn in ((-0.19, "t1"), (0.19, "t2")):
+        estimate = of.metrics[turn]
+        axes.barh(
+            at + offset, estimate.value, height=0.36, xerr=_whiskers(estimate), edgecolor=own,
+            facecolor=tint(own) if turn == "t1" else own, linewidth=0.6,
+            error_kw={"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8, "ecolor": "#000000"},
+        )  # fmt: skip
+    delta = of.metrics["delta"]
+    value, low, high = (number(part, signed=True) for part in (delta.value, delta.low, delta.high))
+    axes.text(
+        1.03, at, f"{value} [{low}, {high}]", transform=axes.get_yaxis_transform(), va="center"
+    )
+
+
+def _whiskers(of: Estimate) -> list[list[float]]:
+    return [[of.value - of.low], [of.high - of.value]]
+
+
+def bars_caption(report: Report, table: str) -> str:
+    """What ``bars`` shows, to stand alone."""
+    shown = report.of(table, "greedy")
+    what = "ablation of SCoRe" if table == "ablations" else "method"
+    sizes = ", ".join(f"{task} ({problems} problems)" for task, problems in
+                      dict.fromkeys((of.task, of.problems) for of in shown))  # fmt: skip
+    return " ".join(
+        [
+            f"Accuracy of the first (pale) and second (full colour) attempt of every {what} on "
+            f"{sizes or 'no task'}, greedy decoding, {report.seeds_in_words()}. "
+            f"Whiskers and brackets are 95 % intervals {over(report)}; Δ(t1,t2) is the second "
+            "attempt's accuracy minus the first's, in points, its interval from paired outcomes.",
+            *report.missing_in_words(table),
+        ]
+    )
+
+
+def transitions(report: Report, table: str) -> Figure:
+    """Δi→c to the right and Δc→i to the left, per method, with 95 % intervals, greedy."""
+    rows = [row for row in report.spec.methods if table in row.tables]
+    tasks = report.spec.tasks
+    figure = Figure(figsize=(1.9 + 2.7 * len(tasks), 0.75 + 0.26 * len(rows)), layout="constrained")
+    panels = figure.subplots(1, len(tasks), sharey=True, sharex=True, squeeze=False)[0]
+    for task, axes in zip(tasks, panels, strict=True):
+        found = {of.method.name: of for of in report.of(table, "greedy") if of.task == task}
+        for at, row in enumerate(rows):
+            if row.name not in found:
+                axes.text(0, at, "no grades", va="center", style="italic", color=MISSING)
+                continue
+            own, metrics = colour(row.name), found[row.name].metrics
+            for metric, side in (("i_to_c", 1), ("c_to_i", -1)):
+                of = metrics[metric]
+                ends = [[of.value - of.low], [of.high - of.value]]
+                axes.barh(
+                    at, side * of.value, height=0.7, xerr=ends[::side], edgecolor=own,
+                    facecolor=own if side > 0 else tint(own), linewidth=0.6,
+                    error_kw={"elinewidth": 0.8, "capsize": 1.8, "ecolor": "#000000"},
+                )  # fmt: skip
+        axes.axvline(0, color="#000000", linewidth=0.6)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+        axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="Problems (%)")
+        axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color="#dddddd", linewidth=0.5)
+        axes.set_axisbelow(True)
+        axes.set_title(task if len(tasks) > 1 else "", loc="left")
+    figure.legend(
+        handles=[
+            Patch(facecolor=tint(OTHER), edgecolor=OTHER, linewidth=0.6,
+                  label="right, then wrong (Δc→i)"),
+            Patch(facecolor=OTHER, label="wrong, then right (Δi→c)"),
+        ],
+        loc="outside upper center", ncols=2, handlelength=1.2,
+    )  # fmt: skip
+    return figure
+
+
+def transitions_caption(report: Report, table: str) -> str:
+    """What ``transitions`` shows, to stand alone."""
+    what = "ablation of SCoRe" if table == "ablations" else "method"
+    return " ".join(
+        [
+            f"What the second attempt of every {what} changes: problems that it corrects (right, "
+            "full colour) and that it breaks (left, pale), in percent of all problems, greedy "
+            f"decoding, {report.seeds_in_words()}. Whiskers are 95 % intervals {over(report)}.",
+            *report.missing_in_words(table),
+        ]
+    )

@@ -1,0 +1,71 @@
+"""What a figure is: a name, what is drawn, and words that stand alone; and what figures share."""
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from selfcorrect.analysis.figures.style import MISSING
+from selfcorrect.analysis.statistics import Estimate
+from selfcorrect.analysis.summary import Report
+
+
+class Drawing(NamedTuple):
+    """A finished figure; ``source`` is the figure of the paper that it is the counterpart of."""
+
+    name: str
+    title: str
+    source: str
+    figure: Figure
+    caption: str
+
+
+def panels(
+    rows: int, columns: int, width: float, height: float, **how: Any
+) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes, [rows, columns]; each ``width`` x ``height`` inches."""
+    figure = Figure(figsize=(0.5 + width * columns, 0.5 + height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **how)
+
+
+def in_steps(axes: Axes) -> None:
+    """Whole numbers alone at the horizontal axis."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def tidy(axes: Axes) -> None:
+    """A faint grid behind what is drawn."""
+    axes.grid(color="#e5e5e5", linewidth=0.5)
+    axes.set_axisbelow(True)
+
+
+def say_missing(axes: Axes, what: str) -> None:
+    """Words in place of what cannot be drawn."""
+    axes.text(
+        0.5, 0.5, fill(what, 34), transform=axes.transAxes, ha="center", va="center",
+        style="italic", color=MISSING,
+    )  # fmt: skip
+
+
+def band(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], **line: Any) -> None:
+    """Estimates in percent over ``x`` as a line, with their intervals as a band around it."""
+    (drawn,) = axes.plot(x, [of.value for of in estimates], marker="o", markersize=2.5, lw=1.2,
+                         **line)  # fmt: skip
+    axes.fill_between(
+        x, [of.low for of in estimates], [of.high for of in estimates],
+        color=drawn.get_color(), alpha=0.15, linewidth=0,
+    )  # fmt: skip
+
+
+def over(report: Report) -> str:
+    """What intervals are over, for captions."""
+    return "over problems" if len(report.spec.seeds) == 1 else "over seeds and problems"
+
+
+def sentence(missing: Sequence[str]) -> str:
+    """What is not shown, as a sentence for a caption, or nothing."""
+    return f" Missing: {'; '.join(missing)}." if missing else ""

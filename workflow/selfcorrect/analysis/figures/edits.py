@@ -1,0 +1,78 @@
+"""How much second attempts change (Fig. 4): histograms of the edit-distance ratio."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
+
+from selfcorrect.analysis.edits import edit_ratios
+from selfcorrect.analysis.evidence import Evidence
+from selfcorrect.analysis.figures.drawing import Drawing, panels, say_missing, tidy
+from selfcorrect.analysis.figures.style import OTHER, colour, tint
+from selfcorrect.analysis.results import Place
+
+BINS = [step / 50 for step in range(51)]
+PER_ROW = 5
+
+
+def drawings(evidence: Evidence) -> Iterator[Drawing]:
+    """One figure a task, a panel a method."""
+    report = evidence.report
+    for task in report.spec.tasks:
+        methods = [row for row in report.spec.methods if "main" in row.tables]
+        rows = -(-len(methods) // PER_ROW)
+        figure, grid = panels(rows, min(PER_ROW, len(methods)), 1.45, 1.25, sharex=True)
+        for axes in grid.ravel()[len(methods) :]:
+            axes.set_axis_off()
+        for axes, row in zip(grid.ravel(), methods, strict=False):
+            _draw(axes, evidence, task, row.name)
+            axes.set_title(row.label, loc="left", fontsize=7)
+            axes.tick_params(labelbottom=True, labelsize=7)
+            tidy(axes)
+        reached = max((patch.get_x() + patch.get_width() for axes in grid.ravel()
+                       for patch in axes.patches if isinstance(patch, Rectangle)
+                       and patch.get_height() > 0), default=1.0)  # fmt: skip
+        grid[0, 0].set_xlim(0, min(1.0, reached + BINS[1]))
+        figure.supxlabel("Edit distance / sum of lengths", fontsize=8)
+        figure.supylabel("Traces (%)", fontsize=8)
+        figure.legend(
+            handles=[
+                Patch(facecolor=tint(OTHER), edgecolor=OTHER, label="held-out problems"),
+                Patch(facecolor="none", edgecolor="#000000", label="training problems"),
+            ],
+            loc="outside upper center", ncols=2,
+        )  # fmt: skip
+        caption = (
+            f"How much the second attempt differs from the first on {task}: edit distance in "
+            "characters over the sum of both lengths, 0 for a copy, greedy decoding, all seeds "
+            "together. Filled: held-out problems; outlined, where sampled: training problems. "
+            "Every panel's vertical axis is its own."
+        )
+        yield Drawing(f"edits_{task}", f"Edits on {task}", "Fig. 4", figure, caption)
+
+
+def _draw(axes: Axes, evidence: Evidence, task: str, method: str) -> None:
+    report = evidence.report
+    places = [Place(task, method, seed) for seed in report.spec.seeds]
+    held_out = [
+        edit_ratios(evidence.grades[place].attempts, "greedy")
+        for place in places
+        if place in evidence.grades
+    ]
+    if not held_out:
+        say_missing(axes, "no grades")
+        return
+    own = colour(method)
+    _histogram(axes, np.concatenate(held_out), facecolor=tint(own), edgecolor=own, linewidth=0.6)
+    familiar = [edit_ratios(of, "familiar")
+                for of in evidence.seeds(evidence.familiar, task, method)]  # fmt: skip
+    if familiar:
+        _histogram(axes, np.concatenate(familiar), facecolor="none", edgecolor="#000000",
+                   linewidth=0.7, histtype="step")  # fmt: skip
+
+
+def _histogram(axes: Axes, ratios: np.ndarray, **how: Any) -> None:
+    weights = np.full(len(ratios), 100 / len(ratios))
+    axes.hist(ratios, bins=BINS, weights=weights, **how)

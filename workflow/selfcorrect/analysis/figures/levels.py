@@ -1,0 +1,72 @@
+"""Accuracy by level: which problems the attempts of each method are right on."""
+
+from collections.abc import Iterator
+from textwrap import fill
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from selfcorrect.analysis import statistics
+from selfcorrect.analysis.evidence import Evidence
+from selfcorrect.analysis.figures.drawing import Drawing, band, over, panels, say_missing, tidy
+from selfcorrect.analysis.figures.style import OTHER, colour
+from selfcorrect.analysis.metrics import Shares, accuracy_by_turn
+from selfcorrect.analysis.results import Place
+from selfcorrect.analysis.statistics import Estimate
+
+SHOWN = ("base", "star_d_plus", "pair_sft_d_plus", "single_turn_rl", "multi_turn_rl_sum", "score")
+
+
+def drawings(evidence: Evidence) -> Iterator[Drawing]:
+    """One figure, a panel a task and method."""
+    report = evidence.report
+    tasks = report.spec.tasks
+    methods = [row for row in report.spec.methods if row.name in SHOWN] or report.spec.methods
+    figure, grid = panels(len(tasks), len(methods), 1.5, 1.5, sharey=True)
+    for cells, task in zip(grid, tasks, strict=True):
+        for axes, row in zip(cells, methods, strict=True):
+            levels = by_level(evidence, task, row.name)
+            if not levels:
+                say_missing(axes, "no grades")
+            for turn, dashes in enumerate(("--", "-")):
+                band(axes, range(len(levels)), [of[turn] for of in levels.values()],
+                     linestyle=dashes, color=colour(row.name))  # fmt: skip
+            axes.set_xticks(range(len(levels)), list(levels))
+            axes.set(ylim=(0, 100))
+            title = f"{row.label} ({task})" if len(tasks) > 1 else row.label
+            axes.set_title(fill(title, 24), loc="left", fontsize=7)
+            tidy(axes)
+    figure.supxlabel("Level", fontsize=8)
+    figure.supylabel("Accuracy (%)", fontsize=8)
+    handles = [
+        Line2D([], [], color=OTHER, linestyle="--", label="first attempt (t1)"),
+        Line2D([], [], color=OTHER, label="second attempt (t2)"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2.2)
+    caption = (
+        "Accuracy of the first (dashed) and second (solid) attempt by the problems' level, greedy "
+        f"decoding, {report.seeds_in_words()}; bands are 95 % intervals {over(report)}."
+    )
+    yield Drawing("levels", "Accuracy by level", "beyond the paper", figure, caption)
+
+
+def by_level(evidence: Evidence, task: str, method: str) -> dict[str, tuple[Estimate, Estimate]]:
+    """Accuracy of the first two attempts by level, in percent; levels in order."""
+    seeds: list[Shares] = []
+    levels = np.array([])
+    for seed in evidence.report.spec.seeds:
+        if (found := evidence.grades.get(Place(task, method, seed))) is None:
+            continue
+        of = found.outcomes["greedy"]
+        seeds.append(accuracy_by_turn(of)[:, :2])
+        level = found.attempts.drop_duplicates("problem").set_index("problem")["level"]
+        levels = level.loc[list(of.problems)].to_numpy(str)
+    if not seeds:
+        return {}
+    accuracy = np.stack(seeds)  # [S, n, 2]
+    return {
+        level: tuple(  # type: ignore[misc]
+            statistics.share(accuracy[:, levels == level, turn]).percent() for turn in range(2)
+        )
+        for level in sorted(set(levels), key=lambda name: (len(name), name))
+    }

@@ -1,0 +1,86 @@
+"""What corrections do, by kind of mistake, on tasks that can tell mistakes apart."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from selfcorrect.analysis.evidence import Evidence
+from selfcorrect.analysis.figures.drawing import Drawing, panels, say_missing
+from selfcorrect.analysis.flow import known, mistakes
+from selfcorrect.analysis.results import Place
+
+SHOWN = ("base", "single_turn_rl", "multi_turn_rl_sum", "score")
+
+
+def drawings(evidence: Evidence) -> Iterator[Drawing]:
+    """One figure a task, a panel a method."""
+    report = evidence.report
+    for task in report.spec.tasks:
+        methods = [row for row in report.spec.methods if row.name in SHOWN] or report.spec.methods
+        tables = {row.name: table for row in methods
+                  if (table := transitions(evidence, task, row.name)) is not None}  # fmt: skip
+        if not tables:
+            continue
+        order = common_order(tables)
+        figure, grid = panels(1, len(methods), 1.9, 1.9, sharey=True)
+        for axes, row in zip(grid[0], methods, strict=True):
+            axes.set_title(row.label, loc="left")
+            if row.name in tables:
+                _matrix(axes, tables[row.name].reindex(index=order, columns=order, fill_value=0))
+            else:
+                say_missing(axes, "no grades")
+        figure.supxlabel("Second attempt", fontsize=8)
+        figure.supylabel("First attempt", fontsize=8)
+        caption = (
+            f"What revising does to each kind of mistake on {task}: percent of problems by what "
+            "the first attempt (rows) and the second (columns) is, greedy decoding, "
+            f"{report.seeds_in_words()}. The diagonal is unchanged, the first column corrected, "
+            "the first row broken. Kinds are told by comparing attempts with what the solvers of "
+            "the testbed would write."
+        )
+        yield Drawing(f"mistakes_{task}", f"Kinds of mistakes on {task}", "beyond the paper",
+                      figure, caption)  # fmt: skip
+
+
+def transitions(evidence: Evidence, task: str, method: str) -> pd.DataFrame | None:
+    """Shares of problems by kind at the first and at the second attempt, mean of seeds."""
+    found = []
+    for seed in evidence.report.spec.seeds:
+        grades = evidence.grades.get(Place(task, method, seed))
+        if grades is None:
+            continue
+        rows = grades.attempts[grades.attempts["decoding"] == "greedy"]
+        if not known(rows):
+            return None
+        found.append(mistakes(rows))
+    if not found:
+        return None
+    kinds = list(dict.fromkeys(kind for table in found for kind in table.index))
+    tables = [table.reindex(index=kinds, columns=kinds, fill_value=0.0) for table in found]
+    return pd.DataFrame(np.mean(tables, axis=0), index=kinds, columns=kinds)
+
+
+def common_order(tables: dict[str, pd.DataFrame]) -> list[str]:
+    """Kinds in the order in which any of the tables has them, right first."""
+    often: dict[str, float] = {}
+    for table in tables.values():
+        for kind in table.index:
+            share = float(table.loc[kind].sum() + table[kind].sum())
+            often[kind] = max(often.get(kind, 0.0), share)
+    return sorted(often, key=lambda kind: (kind != "right", -often[kind]))
+
+
+def _matrix(axes: Axes, table: pd.DataFrame) -> None:
+    shares = 100 * table.to_numpy()
+    axes.imshow(shares**0.5, cmap="Greys", vmin=0, vmax=10, aspect="auto")
+    for row, values in enumerate(shares):
+        for column, value in enumerate(values):
+            if value >= 0.05:
+                axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=6,
+                          color="#ffffff" if value > 36 else "#000000")  # fmt: skip
+    kinds = list(table.index)
+    axes.set_xticks(range(len(kinds)), kinds, rotation=60, ha="right", fontsize=6)
+    axes.set_yticks(range(len(kinds)), kinds, fontsize=6)
+    axes.tick_params(length=0)

@@ -1,0 +1,84 @@
+"""Inference compute (Fig. 1, right): votes of parallel samples and of corrected ones."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from selfcorrect.analysis import statistics, voting
+from selfcorrect.analysis.evidence import Evidence
+from selfcorrect.analysis.figures.drawing import (
+    Drawing,
+    band,
+    over,
+    panels,
+    say_missing,
+    sentence,
+    tidy,
+)
+from selfcorrect.analysis.figures.style import OTHER, colour
+from selfcorrect.analysis.statistics import Estimate
+
+Curves = dict[int, tuple[Estimate, Estimate]]
+
+
+def drawings(evidence: Evidence) -> Iterator[Drawing]:
+    """One figure, a panel a task."""
+    report = evidence.report
+    tasks = report.spec.tasks
+    figure, grid = panels(1, len(tasks), 2.6, 2.2, sharey=True)
+    missing, shown = [], {}
+    for axes, task in zip(grid[0], tasks, strict=True):
+        for method in evidence.methods_with(evidence.voting, task):
+            curves = estimated(evidence, task, method)
+            shown[method] = colour(method)
+            for turn, dashes in enumerate(("--", "-")):
+                band(axes, list(curves), [of[turn] for of in curves.values()], linestyle=dashes,
+                     color=colour(method))  # fmt: skip
+        if not evidence.methods_with(evidence.voting, task):
+            say_missing(axes, "no sampled traces that vote")
+            missing.append(f"{task}, no sampled traces that vote")
+            continue
+        axes.set_xscale("log", base=2)
+        ticks = sorted({int(x) for line in axes.lines for x in line.get_xdata()})
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.set(xlabel="Samples per problem")
+        axes.set_title(task if len(tasks) > 1 else "", loc="left")
+        tidy(axes)
+    grid[0, 0].set_ylabel("Accuracy of the vote (%)")
+    handles = [
+        *(Line2D([], [], color=ink, label=report.label(name)) for name, ink in shown.items()),
+        Line2D([], [], color=OTHER, linestyle="--", label="2K in parallel"),
+        Line2D([], [], color=OTHER, label="K, each corrected once"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, handlelength=2.2)
+    caption = (
+        "Accuracy of a majority vote by the number of samples it takes: 2K first attempts in "
+        "parallel (dashed) against K traces whose second attempts vote (solid), "
+        f"{temperatures(evidence)}, {report.seeds_in_words()}. Attempts without a readable answer "
+        "have no vote; among answers with equally many votes one is drawn, and its chance to be "
+        f"right is counted. Bands are 95 % intervals {over(report)}."
+    )
+    yield Drawing(
+        "voting", "Inference compute", "Fig. 1 right", figure, caption + sentence(missing)
+    )
+
+
+def estimated(evidence: Evidence, task: str, method: str) -> Curves:
+    """By budget: parallel and corrected votes, in percent."""
+    seeds = [voting.curves(one) for one in evidence.seeds(evidence.voting, task, method)]
+    return {
+        budget: tuple(  # type: ignore[misc]
+            statistics.share(np.stack([seed[budget][turn] for seed in seeds])).percent()
+            for turn in range(2)
+        )
+        for budget in seeds[0]
+    }
+
+
+def temperatures(evidence: Evidence) -> str:
+    """The temperature of the votes' samples, in words."""
+    found = evidence.report.spec.voting_temperatures
+    if len(set(found.values())) == 1:
+        return f"T = {next(iter(found.values())):g}"
+    return ", ".join(f"T = {value:g} on {task}" for task, value in found.items())

@@ -1,0 +1,75 @@
+"""Majority votes over sampled traces: parallel samples, or half as many that are corrected once.
+
+The budget is in samples: K traces of two attempts cost as much as 2K first attempts (the paper's
+Fig. 1, right). A vote is among final answers, which are first attempts' in the one case and second
+attempts' in the other.
+
+- An attempt without a readable answer has no vote; if none has one, the vote is lost.
+- Where several answers have the most votes, one of them is drawn: what is counted is the chance
+  that it is right, so nothing hangs on an order.
+- A problem's samples are split into as many votes of a size as they make, and these averaged.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from selfcorrect.analysis.metrics import Shares
+from selfcorrect.records import Verdict
+
+Vote = tuple[str | None, bool]  # an answer, and whether it is right
+
+
+def chance(votes: Sequence[Vote]) -> float:
+    """The chance that the answer with the most votes is right."""
+    counts = Counter(answer for answer, _ in votes if answer is not None)
+    if not counts:
+        return 0.0
+    most = max(counts.values())
+    right = Counter(answer for answer, is_right in votes if is_right)
+    # Of equal answers the verdicts are equal too, but for one that ran out of time on a busy day.
+    leading = [right[answer] / count for answer, count in counts.items() if count == most]
+    return float(np.mean(leading))
+
+
+def accuracy(votes: Sequence[Vote], size: int) -> float:
+    """The mean chance over votes of ``size``, of which the samples make as many as they can.
+
+    Raises:
+        ValueError: there are fewer samples than that.
+    """
+    if len(votes) < size:
+        raise ValueError(f"a vote of {size} among {len(votes)} samples")
+    starts = range(0, len(votes) - size + 1, size)
+    return float(np.mean([chance(votes[start : start + size]) for start in starts]))
+
+
+def budgets(samples: int) -> list[int]:
+    """2, 4, 8, ... up to all samples."""
+    return [2**power for power in range(1, samples.bit_length()) if 2**power <= samples]
+
+
+def curves(attempts: pd.DataFrame) -> dict[int, tuple[Shares, Shares]]:
+    """By budget: accuracy of parallel and of corrected samples, each (n,), problems in order.
+
+    ``attempts``: graded attempts at a temperature, a row each, with columns problem, sample, turn,
+    answer and verdict.
+    """
+    rows = attempts.sort_values(["problem", "turn", "sample"])
+    answers = rows["answer"].astype(object).where(rows["answer"].notna(), None)
+    votes = list(zip(answers, rows["verdict"] == Verdict.RIGHT.value, strict=True))
+    problems, samples = rows["problem"].nunique(), rows["sample"].nunique()
+    turns = [
+        [votes[start : start + samples] for start in range(at * samples, len(votes), 2 * samples)]
+        for at in range(2)
+    ]
+    assert len(turns[0]) == len(turns[1]) == problems
+    return {
+        budget: (
+            np.array([accuracy(of, budget) for of in turns[0]]),
+            np.array([accuracy(of, budget // 2) for of in turns[1]]),
+        )
+        for budget in budgets(samples)
+    }
