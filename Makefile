@@ -3,16 +3,18 @@
 PYTHON ?= python3
 CORES ?= all
 SNAKEMAKE_ARGS ?=
+RESULTS ?= results
 PYTEST_ARGS ?=
 
 # Relative paths, so that a checkout below a folder with spaces in its name works too.
 BIN := .venv/bin
 READY := .venv/.ready
+REPORTED = $(RESULTS)/tables $(RESULTS)/figures $(RESULTS)/report/index.html
 ACTIVATE := . $(BIN)/activate &&
 VLLM_READY := .venv-vllm/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help tables figures test test-slurm test-vllm lint lock clean distclean
+.PHONY: help tables figures report test test-slurm test-vllm lint lock clean distclean
 
 help: ## Show this help
 	@echo "Usage: make TARGET [PYTHON=python3.12] [CORES=4]"
@@ -24,6 +26,10 @@ tables: $(READY) ## Train and evaluate every method; tables in results/tables (S
 
 figures: $(READY) ## The same for figures, in results/figures
 	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) results/figures
+
+report: $(READY) ## One HTML file of it all, results/report.html (SNAKEMAKE_ARGS=...)
+	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) $(REPORTED)
+	$(ACTIVATE) snakemake $(SNAKEMAKE_ARGS) --report $(RESULTS)/report.html -- $(REPORTED)
 
 test: $(READY) ## Run the tests (PYTEST_ARGS="-k floors")
 	$(ACTIVATE) pytest -n 2 --dist loadfile $(PYTEST_ARGS)

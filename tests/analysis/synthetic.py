@@ -19,6 +19,7 @@ def attempt_rows(
     return [
         {
             "problem": f"p{index // samples:04d}",
+            "question": f"what is {index // samples}?",
             "level": "5",
             "decoding": decoding,
             "sample": index % samples,
@@ -30,6 +31,7 @@ def attempt_rows(
             "truncated": letter == "t",
             "verdict": verdicts[letter],
             "grader": grader,
+            "error": "none" if letter == "r" else "slip",
         }
         for index, trace in enumerate(traces)
         for turn, letter in enumerate(trace, start=1)
@@ -49,4 +51,5 @@ def make_job(
     return ReportJob(
         tasks=tuple(tasks), programming=tuple(programming),
         temperatures=dict.fromkeys(tasks, 0.7), seeds=tuple(seeds), methods=rows, chains=chains,
+        voting_temperatures=dict.fromkeys(tasks, 0.7), windows=dict.fromkeys(tasks, 1), sweeps={},
     )  # fmt: skip

@@ -10,9 +10,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic import make_job
 
-from selfcorrect.analysis import curves, figures
+from selfcorrect.analysis import figures
+from selfcorrect.analysis.evidence import Evidence
+from selfcorrect.analysis.figures import bars
+from selfcorrect.analysis.figures import training as curves
+from selfcorrect.analysis.figures.style import COLOURS, style
 from selfcorrect.analysis.results import Place, read_all_grades, read_all_logs
-from selfcorrect.analysis.style import COLOURS, style
 from selfcorrect.analysis.summary import summarise
 
 TRACES = ["rr"] * 5 + ["rw"] * 3 + ["wr"] * 5 + ["ww"] * 7
@@ -20,9 +23,14 @@ STEPS = [(0.4 + step / 200, 0.4 + step / 100) for step in range(40)]
 
 
 @pytest.fixture
-def report(write_grades, job):
+def grades(write_grades):
     nodes = ("base", "single_turn_rl", "score")
-    return summarise(read_all_grades([write_grades(node, TRACES) for node in nodes]), job)
+    return read_all_grades([write_grades(node, TRACES) for node in nodes])
+
+
+@pytest.fixture
+def report(grades, job):
+    return summarise(grades, job)
 
 
 @pytest.fixture
@@ -41,17 +49,20 @@ def texts(figure) -> list[str]:
     return [" ".join(text.get_text().split()) for text in [*artists, *figure.texts]]
 
 
-def test_all_files_are_written_and_the_same_twice(report, logs, tmp_path):
+def test_all_files_are_written_and_the_same_twice(report, grades, logs, tmp_path):
     for name in ("one", "two"):
-        figures.write(report, logs, tmp_path / name)
+        figures.write(Evidence(report, grades, logs), tmp_path / name)
     one, two = ({p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in ("one", "two"))
-    stems = ("bars_main", "bars_ablations", "training")
-    assert one.keys() == {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "txt")}
+    stems = ("bars_main", "bars_ablations", "transitions_main", "transitions_ablations", "voting",
+             "edits_carry", "fine_tuning", "training", "changes", "attempts", "flow", "levels",
+             "mistakes_carry")  # fmt: skip
+    files = {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "txt")}
+    assert one.keys() == files | {"index.json"}
     assert one == two
 
 
-def test_fonts_are_embedded_as_truetype(report, logs, tmp_path):
-    figures.write(report, logs, tmp_path / "figures")
+def test_fonts_are_embedded_as_truetype(report, grades, logs, tmp_path):
+    figures.write(Evidence(report, grades, logs), tmp_path / "figures")
     pdf = (tmp_path / "figures" / "bars_main.pdf").read_bytes()
     streams = re.findall(rb"stream\r?\n(.*?)endstream", pdf, flags=re.DOTALL)
     inside = pdf
@@ -67,7 +78,7 @@ def test_fonts_are_embedded_as_truetype(report, logs, tmp_path):
 
 def test_nothing_written_on_the_bars_overlaps(report):
     with style():
-        figure = figures.bars(report, "main")
+        figure = bars.bars(report, "main")
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         axes = figure.axes[0]
@@ -80,19 +91,19 @@ def test_nothing_written_on_the_bars_overlaps(report):
 
 
 def test_bars_say_what_has_no_grades(report):
-    shown = texts(figures.bars(report, "main"))
+    shown = texts(bars.bars(report, "main"))
     assert shown.count("no grades") == 1
     assert any(text.startswith("+10.0 [") for text in shown)
-    caption = figures.bars_caption(report, "main")
+    caption = bars.bars_caption(report, "main")
     assert "Multi-turn RL, r(y1) + r(y2) (carry, seed 0)" in caption
     assert "20 problems" in caption
-    assert "Missing" not in figures.bars_caption(report, "ablations")
+    assert "Missing" not in bars.bars_caption(report, "ablations")
 
 
 def test_bars_have_one_panel_a_task(write_grades):
     job = make_job(tasks=("carry", "precedence"))
     paths = [write_grades("base", TRACES, task=task) for task in job.tasks]
-    figure = figures.bars(summarise(read_all_grades(paths), job), "main")
+    figure = bars.bars(summarise(read_all_grades(paths), job), "main")
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["carry", "precedence"]
 
 

@@ -1,5 +1,6 @@
 """The steps ``tabulate`` and ``plot`` from files to files."""
 
+import json
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ def test_tabulate_replaces_its_folder(write_grades, job, tmp_path):
     tabulate.main(["--spec", job.model_dump_json(), "--grades", *grades, "--output", str(output)])
     assert sorted(path.name for path in output.iterdir()) == [
         f"{name}.{kind}"
-        for name in ("ablations", "attempts", "main", "pass_at_k")
+        for name in ("ablations", "attempts", "claims", "main", "pass_at_k")
         for kind in ("csv", "md", "tex")
     ]
 
@@ -45,10 +46,12 @@ def test_plot_draws_chains(write_grades, write_log, job, tmp_path):
         ["--spec", job.model_dump_json(), "--grades", grades, "--logs", *logs,
          "--output", str(output)]
     )  # fmt: skip
-    assert len(list(output.iterdir())) == 9
+    index = json.loads((output / "index.json").read_text())
+    assert "training" in {entry["name"] for entry in index}
+    assert len(list(output.iterdir())) == 3 * len(index) + 1
 
 
-@pytest.mark.parametrize("step", ["tabulate", "plot"])
+@pytest.mark.parametrize("step", ["tabulate", "plot", "present"])
 def test_help_loads_nothing_heavy(step):
     program = (
         "import sys\n"

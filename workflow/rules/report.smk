@@ -57,7 +57,13 @@ rule publish_tables:
         manifest=f"{RESULTS}/report/manifest.json",
         tensorboard=tensorboards(),
     output:
-        directory(f"{RESULTS}/tables"),
+        report(
+            directory(f"{RESULTS}/tables"),
+            patterns=["{table}.csv"],
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         f"{RESULTS}/logs/publish_tables.log",
     conda:
@@ -71,7 +77,13 @@ rule publish_figures:
         figures=f"{RESULTS}/report/figures",
         tensorboard=tensorboards(),
     output:
-        directory(f"{RESULTS}/figures"),
+        report(
+            directory(f"{RESULTS}/figures"),
+            patterns=["{figure}.png"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         f"{RESULTS}/logs/publish_figures.log",
     conda:
@@ -100,3 +112,35 @@ rule manifest:
         step("manifest")
         + " --spec {params.spec:q} --results {params.results:q} --tables {input.tables:q}"
         " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+rule present:
+    input:
+        grades=grades(""),
+        voting=grades("voting_"),
+        snapshots=grades("snapshots_"),
+        figures=f"{RESULTS}/report/figures",
+        manifest=f"{RESULTS}/report/manifest.json",
+    output:
+        page=report(
+            f"{RESULTS}/report/index.html",
+            caption="../report/page.rst",
+            category="Start here",
+            labels={"page": "What came out"},
+        ),
+    log:
+        f"{RESULTS}/logs/present.log",
+    benchmark:
+        f"{RESULTS}/logs/present.benchmark.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=1500,
+    params:
+        spec=PLAN.report().model_dump_json(),
+        code=code_hash("steps.present"),
+    shell:
+        step("present")
+        + " --spec {params.spec:q} --grades {input.grades:q} --voting {input.voting:q}"
+        " --snapshots {input.snapshots:q} --figures {input.figures:q}"
+        " --manifest {input.manifest:q} --page {output.page:q} > {log:q} 2>&1"

@@ -14,12 +14,15 @@ PACKAGE = Path(__file__).parent
 
 @cache
 def code_hash(module: str) -> str:
-    """Hex digest for a module named as in ``steps.pretrain``."""
+    """Hex digest for a module named as in ``steps.pretrain``, with the templates beside it."""
     digest = hashlib.sha256()
     for name in sorted(closure(module)):
         path = source(name)
         assert path is not None
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+        if path.name == "__init__.py":  # templates belong to their package
+            for template in sorted(path.parent.glob("*.jinja")):
+                digest.update(template.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 

@@ -11,8 +11,8 @@ from selfcorrect.analysis.metrics import Outcomes, outcomes
 from selfcorrect.tracefile import read_table
 
 COLUMNS = (
-    "problem", "level", "decoding", "sample", "turn", "text", "answer", "verdict", "grader",
-    "error",
+    "problem", "question", "level", "decoding", "sample", "turn", "text", "answer", "gold",
+    "verdict", "grader", "error",
 )  # fmt: skip
 DECODINGS = ("greedy", "sampled", "repair")
 

@@ -6,9 +6,11 @@ and the paper's numbers; pass@k is about samples).
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from selfcorrect import paper
 from selfcorrect.analysis.claims import MARGIN, Finding, findings
@@ -89,21 +91,24 @@ ENDED = (Verdict.TIMEOUT, Verdict.MEMORY, Verdict.OUTPUT, Verdict.FORBIDDEN, Ver
 
 def write(evidence: Evidence, folder: Path) -> None:
     """Write all tables into ``folder``, which is made."""
-    report = evidence.report
     folder.mkdir(parents=True)
-    made = [
-        (comparison_table(report, of), comparison_csv(report, of.shown(report), of.paper))
-        for of in COMPARISONS
-        if of.tasks(report)
-    ]
-    made.append((attempts_table(report), attempts_csv(report)))
-    made.append((pass_at_k_table(report), pass_at_k_csv(report)))
-    found = {task: findings(evidence, task) for task in report.spec.tasks}
-    made.append((claims_table(report, found), claims_csv(found)))
-    for table, numbers in made:
+    for table, numbers in tables(evidence):
         numbers.to_csv(folder / f"{table.name}.csv", index=False, float_format="%.10g")
         (folder / f"{table.name}.md").write_text(markdown(table))
         (folder / f"{table.name}.tex").write_text(latex(table))
+
+
+def tables(evidence: Evidence) -> Iterator[tuple[Table, pd.DataFrame]]:
+    """All tables, for people and in numbers."""
+    report = evidence.report
+    for of in COMPARISONS:
+        if of.tasks(report):
+            numbers = comparison_csv(report, of.shown(report), of.paper)
+            yield comparison_table(report, of), numbers
+    yield attempts_table(report), attempts_csv(report)
+    yield pass_at_k_table(report), pass_at_k_csv(report)
+    found = {task: findings(evidence, task) for task in report.spec.tasks}
+    yield claims_table(report, found), claims_csv(found)
 
 
 def comparison_table(report: Report, of: Comparison) -> Table:
@@ -254,7 +259,7 @@ def claims_table(report: Report, found: Mapping[str, Sequence[Finding]]) -> Tabl
             Cell(of.claim.measured),
             Cell(SAID[of.claim.direction]),
             _cell(of.difference, signed=True) if of.difference else Cell(NONE),
-            Cell(_p_value(of.p) if of.p is not None else NONE),
+            Cell(_p_value(of.p) if of.p is not None and of.claim.direction != "within" else NONE),
             Cell(of.verdict, bold=of.verdict == "reproduced"),
         ]
 

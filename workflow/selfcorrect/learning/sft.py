@@ -54,9 +54,9 @@ def finetune(
 ) -> None:
     """Fine-tune a ``trainable`` model in place. Without traces it stays as it is.
 
-    ``work`` is the job's own folder: of its checkpoints, the last whole one is gone on from. So many
-    ``snapshots`` of the model are kept in a folder of that name there (``step<n>``), evenly spaced
-    and the last one at the end.
+    ``work`` is the job's own folder: of its checkpoints, the last whole one is gone on from. As
+    many ``snapshots`` of the model are kept in a folder of that name there (``step<n>``), evenly
+    spaced, the last of them at the end.
     """
     (work / SNAPSHOTS).mkdir(exist_ok=True)
     if traces:

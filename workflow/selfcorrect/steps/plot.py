@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "familiar": "attempts at training problems",
         "snapshots": "attempts during fine-tuning",
     }.items():
-        cli.path_argument(parser, view, f"{what}, graded, .../{view}_grades.parquet", nargs="*")
+        help_ = f"{what}, graded, .../{view}_grades.parquet"
+        cli.path_argument(parser, view, help_, nargs="*", required=False, default=[])
     cli.path_argument(parser, "output", "folder to write; what it held before is replaced")
     arguments = parser.parse_args(argv)
 

@@ -17,9 +17,9 @@ def grades_table(task: Task, attempts: Path, problems: Mapping[str, Problem]) ->
     """Grade the attempts of a trace file.
 
     Returns:
-        One row an attempt: problem, level, decoding, sample, turn, text, answer, gold, tokens
-        (their number), truncated, verdict, reason, grader (its version),
-        error (the kind of mistake, null where the task cannot tell).
+        One row an attempt: problem, question, level, decoding, sample, turn, text, answer, gold,
+        tokens (their number), truncated, verdict, reason, grader (its version), error (the kind of
+        mistake, null where the task cannot tell).
 
     Raises:
         FileProblem: the file is damaged or speaks of a problem the task does not have.
@@ -44,6 +44,7 @@ def grades_table(task: Task, attempts: Path, problems: Mapping[str, Problem]) ->
     return pa.table(
         {
             "problem": table["problem"],
+            "question": [problem.question for problem in of],
             "level": [problem.level for problem in of],
             "decoding": table["decoding"],
             "sample": table["sample"],
