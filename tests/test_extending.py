@@ -3,10 +3,14 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
+from analysis.synthetic import attempt_rows, make_job
 from selfcorrect import config, prompts
+from selfcorrect.analysis.evidence import read_evidence
+from selfcorrect.analysis.figures.drawing import Drawing
 from selfcorrect.plan import Plan
 from selfcorrect.records import Problem
 
@@ -25,6 +29,8 @@ def test_every_config_example_is_a_valid_overlay_that_adds_nodes(block):
     plan = Plan(config.load(config.merged(DEFAULT, overlay)))
     before = Plan(config.load(DEFAULT)).nodes["carry"].keys()
     assert plan.nodes["carry"].keys() - before == overlay["methods"].keys()
+    for sweep in overlay.get("sweeps", {}).values():
+        assert sweep["methods"].keys() <= set(plan.methods())
 
 
 def test_the_weak_bonus_shares_stage_one():
@@ -56,6 +62,18 @@ def test_the_engine_example_serves_a_rollout():
     )  # fmt: skip
     assert [[attempt.text for attempt in trace.attempts] for trace in traces] == [["3", "3"]] * 3
     assert not any(attempt.truncated for trace in traces for attempt in trace.attempts)
+
+
+def test_the_figure_example_is_drawn(tmp_path):
+    space: dict = {}
+    exec(blocks("python")[1], space)
+    path = tmp_path / "results/carry/base/seed0/grades.parquet"
+    path.parent.mkdir(parents=True)
+    pd.DataFrame(attempt_rows(["rw", "rr"])).to_parquet(path)
+    (drawing,) = space["drawings"](read_evidence(make_job(), [path]))
+    assert isinstance(drawing, Drawing)
+    (legend,) = drawing.figure.axes[0].get_legend().get_texts()
+    assert legend.get_text() == "carry/base/seed0"
 
 
 def test_paths_named_in_the_page_exist():
