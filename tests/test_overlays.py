@@ -32,7 +32,10 @@ def test_a_dry_run_plans_every_method(project, name):
     counted = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", said, re.M)}
     methods = plan(name).methods()
     assert "pretrain" not in counted, "the base comes from elsewhere"
-    assert counted["generate"] == counted["grade"] == len(methods) == 15
+    assert len(methods) == 15
+    assert counted["generate"] == 15 + 2 + 5  # the evaluation, votes, training problems
+    assert counted["track"] == 2
+    assert counted["grade"] == counted["generate"] + counted["track"]
     assert counted["finetune"] == counted["select"] == 3 + 3 + 1 + 1 + 3
     assert counted["reinforce"] == 8
     assert counted["plot"] == counted["tabulate"] == 1
@@ -91,4 +94,5 @@ def test_tokens_are_counted_job_by_job():
     assert found["finetune"] == (0, 11 * 3 * traces * two_turns)
     # The base, Stage I, and two rounds of each of three methods in rounds.
     assert found["sample"] == ((1 + 1 + 2 * 3) * traces * 20, 0)
-    assert found["generate"] == (15 * 164 * (2 + 4 * 2) * 10, 0)
+    evaluated = 15 * (2 + 4 * 2) + 2 * 32 * 2 + 5 * 2
+    assert found["generate"] == (164 * evaluated * 10, 0)

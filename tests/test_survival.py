@@ -63,7 +63,7 @@ class Job:
             path = folder / name
             if path.is_dir():
                 found[name] = files.checksums(path)
-                del found[name][provenance.SIDECAR]
+                found[name].pop(provenance.SIDECAR, None)
             elif path.suffix == ".jsonl":
                 lines = [json.loads(line) for line in path.read_text().splitlines()]
                 found[name] = [
@@ -117,7 +117,7 @@ def reinforced(reinforce, base) -> Path:
 def finetune(base, samples) -> Job:
     spec = PLAN.finetune("carry", "star_d", 0)
     inputs = {"start": base / "model", "selection": samples}
-    return Job("finetune", spec, inputs, {"model": "model"})
+    return Job("finetune", spec, inputs, {"model": "model", "snapshots": "snapshots"})
 
 
 @pytest.fixture(scope="module")

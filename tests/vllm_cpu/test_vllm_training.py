@@ -138,10 +138,11 @@ def attempts(engine: str, model: Path, folder: Path) -> dict[str, list[str]]:
     finish("generate", job, folder, model=model, attempts=path)
     problems = {problem.id: problem for problem in make_task(job.data).problems(job.split)}
     traces = read_traces(path, problems)
-    assert len(traces) == job.problems * (1 + job.samples)
+    greedy = job.passes[0]
+    assert len(traces) == sum(each.problems * each.samples for each in job.passes)
     return {
         trace.problem.id: [attempt.text for attempt in trace.attempts]
-        for trace in traces[: job.problems]
+        for trace in traces[: greedy.problems]
     }
 
 

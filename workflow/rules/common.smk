@@ -206,17 +206,6 @@ def grades(*views):
     ]
 
 
-def tracked():
-    """A wildcard pattern of the nodes of which models are kept while they are fine-tuned."""
-    names = {
-        node
-        for task, nodes in PLAN.nodes.items()
-        for node in nodes
-        if PLAN.is_tracked(task, node)
-    }
-    return "|".join(map(re.escape, sorted(names))) or "(?!)"
-
-
 def tensorboards():
     """What TensorBoard reads, where the config asks for it."""
     if not PLAN.config.compute.tensorboard:

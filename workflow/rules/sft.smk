@@ -36,12 +36,13 @@ rule finetune:
         selection=f"{NODE}/selection.parquet",
     output:
         model=directory(f"{NODE}/model"),
+        snapshots=directory(f"{NODE}/snapshots"),
     log:
         f"{LOGS}/finetune.log",
     benchmark:
         f"{LOGS}/finetune.benchmark.tsv"
     wildcard_constraints:
-        node=f"(?!({tracked()})/)({nodes_of('sft')})",
+        node=nodes_of("sft"),
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -50,25 +51,10 @@ rule finetune:
     params:
         spec=spec_of("finetune"),
         start=parent_name,
-        snapshots="",
         code=code_hash("steps.finetune"),
     shell:
         step("finetune")
         + " --spec {params.spec:q} --start {params.start:q} --selection {input.selection:q}"
-        + " --model {output.model:q} {params.snapshots}"
+        + " --model {output.model:q} --snapshots {output.snapshots:q}"
         + DEVICE
         + " > {log:q} 2>&1"
-
-
-# The same with models kept on the way.
-use rule finetune as finetune_with_snapshots with:
-    output:
-        model=directory(f"{NODE}/model"),
-        snapshots=directory(f"{NODE}/snapshots"),
-    wildcard_constraints:
-        node=tracked(),
-    params:
-        spec=spec_of("finetune"),
-        start=parent_name,
-        snapshots=lambda wildcards, output: f"--snapshots {shlex.quote(output.snapshots)}",
-        code=code_hash("steps.finetune"),

@@ -1,7 +1,7 @@
 """Fine-tune a model on selected traces.
 
-python -m selfcorrect.steps.finetune --spec JSON --start DIR --selection FILE --model DIR
-    [--snapshots DIR]
+    python -m selfcorrect.steps.finetune --spec JSON --start DIR --selection FILE \\
+        --model DIR --snapshots DIR
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--start", required=True, help="model that training starts from")
     cli.path_argument(parser, "selection", "traces to learn from")
     cli.path_argument(parser, "model", "folder of the model to write")
-    cli.path_argument(
-        parser, "snapshots", "folder of the models that are kept on the way", required=False
-    )
+    cli.path_argument(parser, "snapshots", "folder of the models that are kept on the way")
     cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
@@ -49,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         finetune(lm, traces, job.sft, job.loading, seed, own, job.snapshots)
         record = provenance.describe(job, watch, start=arguments.start, traces=len(traces))
         models.save(lm, arguments.model, record)
-        if arguments.snapshots:  # copied: a run that is stopped here goes on from the same folder
-            with files.replacing(arguments.snapshots) as temporary:
-                shutil.copytree(own / SNAPSHOTS, temporary)
+        # Copied: a run that is stopped here goes on from the same folder.
+        with files.replacing(arguments.snapshots) as temporary:
+            shutil.copytree(own / SNAPSHOTS, temporary)
     files.remove(work)
 
 
