@@ -1,6 +1,7 @@
 """What every test needs: one thread a worker, no network, and the repository's root."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,20 @@ settings.load_profile("repeatable")
 def repository() -> Path:
     """The root of the checkout."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture
+def browser():
+    """Chromium without a window; its log has what a page asked for."""
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("needs Debian's chromium and chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    options.binary_location = shutil.which("chromium")
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    made = webdriver.Chrome(options, service)
+    yield made
+    made.quit()

@@ -53,6 +53,9 @@ def planned(project: Path, *arguments: str) -> set[tuple[str, str]]:
 REPORT = {("tabulate", ""), ("manifest", ""), ("publish_tables", "")}
 
 
+REPORTED = (f"{RESULTS}/tables", f"{RESULTS}/figures", f"{RESULTS}/report/index.html")
+
+
 def overlay(project: Path, name: str, content: dict) -> list[str]:
     """Arguments for the quick run with one more overlay on top."""
     path = project / f"{name}.yaml"
@@ -64,7 +67,7 @@ def overlay(project: Path, name: str, content: dict) -> list[str]:
 def finished(tmp_path_factory) -> Path:
     """A copy of the project in which the quick run is finished."""
     project = copy_of_the_project(tmp_path_factory.mktemp("run") / "project with a space")
-    snakemake(project, "--configfile", QUICK, "--", f"{RESULTS}/tables", f"{RESULTS}/figures")
+    snakemake(project, "--configfile", QUICK, "--", *REPORTED)
     return project
 
 
@@ -85,8 +88,52 @@ def test_tables_and_figures_come_out(finished):
         rows = list(csv.DictReader(stream))
     greedy = {row["method"] for row in rows if row["decoding"] == "greedy"}
     assert {"base", "self_refine", "star_d_plus", "pair_sft_d_plus", "score"} <= greedy
-    figures = {path.suffix for path in (finished / RESULTS / "figures").iterdir()}
-    assert {".pdf", ".png"} <= figures
+    with (tables / "claims.csv").open() as stream:
+        verdicts = {row["verdict"] for row in csv.DictReader(stream)}
+    assert "not tested" in verdicts and len(verdicts) > 1
+
+
+def test_every_figure_is_drawn_of_what_it_needs(finished):
+    folder = finished / RESULTS / "figures"
+    index = {entry["name"]: entry for entry in json.loads((folder / "index.json").read_text())}
+    for name, entry in index.items():
+        for suffix in ("pdf", "png", "txt"):
+            assert (folder / f"{name}.{suffix}").stat().st_size > 50
+        whole = name in {"voting", "attempts", "fine_tuning", "flow", "levels", "changes"}
+        assert not (whole and "Missing" in entry["caption"])
+    assert {"mistakes_carry", "mistakes_precedence", "edits_carry", "training"} <= index.keys()
+
+
+def test_views_hold_what_figures_need(finished):
+    place = finished / RESULTS / "carry"
+    votes = read_table(place / "score/seed0/voting_grades.parquet").to_pydict()
+    assert set(votes["decoding"]) == {"voting"} and set(votes["sample"]) == set(range(8))
+    seen = read_table(place / "score/seed0/familiar_grades.parquet").to_pydict()
+    held_out = read_table(place / "score/seed0/grades.parquet").to_pydict()
+    assert set(seen["decoding"]) == {"familiar"}
+    assert not set(seen["problem"]) & set(held_out["problem"])
+    kept = read_table(place / "pair_sft_d_plus/seed0/snapshots_grades.parquet").to_pylist()
+    decodings = {row["decoding"] for row in kept}
+    assert {"own-0", "fixed-0"} < decodings and len(decodings) == 6
+    firsts = {row["problem"]: row["text"] for row in
+              read_table(place / "base/seed0/grades.parquet").to_pylist()
+              if row["decoding"] == "greedy" and row["turn"] == 1}  # fmt: skip
+    assert all(row["text"] == firsts[row["problem"]] for row in kept
+               if row["turn"] == 1 and row["decoding"].startswith("fixed"))  # fmt: skip
+    assert set(held_out["error"]) > {"none"}
+
+
+def test_the_report_is_one_file_that_asks_for_nothing(finished, browser):
+    path = finished / RESULTS / "report.html"
+    snakemake(finished, "--configfile", QUICK, "--report", str(path), "--", *REPORTED)
+    text = path.read_text()
+    for category in ("Start here", "Tables", "Figures"):
+        assert category in text
+    for page in (path, finished / RESULTS / "report/index.html"):
+        browser.get(page.as_uri())
+        assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+        asked = re.findall(r'\\?"url\\?":\\?"(\w+):', str(browser.get_log("performance")))
+        assert set(asked) <= {"file", "data", "blob", "about"}
 
 
 def test_programs_are_graded_by_execution_and_have_a_table(finished):

@@ -1,7 +1,6 @@
 """The report's page: all of it in one file, and it works in a browser."""
 
 import re
-import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -102,22 +101,6 @@ def test_differences_are_marked(first, second, expected):
 
 
 # --- in a browser -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def browser():
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        pytest.skip("needs Debian's chromium and chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    options.binary_location = shutil.which("chromium")
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    made = webdriver.Chrome(options, service)
-    yield made
-    made.quit()
 
 
 @pytest.mark.slow
