@@ -11,12 +11,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic import make_job
 
 from selfcorrect.analysis import figures
-from selfcorrect.analysis.evidence import Evidence
+from selfcorrect.analysis.evidence import Evidence, read_evidence
 from selfcorrect.analysis.figures import bars
 from selfcorrect.analysis.figures import training as curves
 from selfcorrect.analysis.figures.style import COLOURS, style
 from selfcorrect.analysis.results import Place, read_all_grades, read_all_logs
 from selfcorrect.analysis.summary import summarise
+from selfcorrect.spec import Sweep
 
 TRACES = ["rr"] * 5 + ["rw"] * 3 + ["wr"] * 5 + ["ww"] * 7
 STEPS = [(0.4 + step / 200, 0.4 + step / 100) for step in range(40)]
@@ -161,3 +162,73 @@ def test_the_log_reads_numbers_as_the_trainer_writes_them(tmp_path):
     path.write_text(json.dumps({"step": 1, "reward_t1": float("nan"), "reward_t2": 0.5}) + "\n")
     runs, _ = curves.accuracies(read_all_logs([path]), "carry", ("score",), (0,), "t2")
     assert runs[0].tolist() == [50]
+
+
+# --- what is missing is said --------------------------------------------------------------------
+
+
+def captions(evidence: Evidence) -> dict[str, str]:
+    with style():
+        return {drawing.name: drawing.caption for drawing in figures.drawings(evidence)}
+
+
+def test_nothing_at_all_is_drawn_as_nothing(job):
+    evidence = read_evidence(job, [])
+    with style():
+        drawn = {drawing.name: drawing.figure for drawing in figures.drawings(evidence)}
+    assert "no grades" in texts(drawn["bars_main"])
+    assert "no grades" in texts(drawn["transitions_main"])
+    assert "no sampled traces that vote" in texts(drawn["voting"])
+    assert "no models kept during fine-tuning" in texts(drawn["fine_tuning"])
+    assert "no training log of two attempts" in texts(drawn["changes"])
+    assert "no method was given more than two attempts" in texts(drawn["attempts"])
+    assert "no grades" in texts(drawn["levels"])
+    assert "no grades" in texts(drawn["edits_carry"])
+
+
+def test_a_seed_that_is_not_there_yet_is_left_out(write_grades):
+    job = make_job(seeds=(0, 1))
+    there = [write_grades("base", TRACES, seed=seed) for seed in (0, 1)]
+    there.append(write_grades("score", TRACES, seed=0))
+    said = captions(read_evidence(job, there))
+    assert "SCoRe, β & γ (carry, seed 1)" in said["bars_main"]
+
+
+def test_a_sweep_shows_what_is_there_and_names_the_rest(write_grades):
+    points = {"base": 0, "score": 10, "single_turn_rl": 30}
+    sweeps = {"alpha": Sweep(label="α", methods=points)}
+    job = make_job().model_copy(update={"sweeps": sweeps})
+    evidence = read_evidence(job, [write_grades(node, TRACES) for node in ("base", "score")])
+    (drawing,) = (of for of in figures.drawings(evidence) if of.name == "sweep_alpha")
+    assert "Missing: Single-turn RL on carry." in drawing.caption
+    upper, lower = drawing.figure.axes
+    t1, t2 = (
+        line for line in upper.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"
+    )
+    assert list(t1.get_xdata()) == list(t2.get_xdata()) == [0, 10]
+    assert list(t1.get_ydata()) == pytest.approx([40.0, 40.0])
+    assert list(t2.get_ydata()) == pytest.approx([50.0, 50.0])
+    assert lower.get_xlabel() == "α"
+
+
+def test_a_sweep_over_tasks_has_a_line_a_method(write_grades):
+    sweep = Sweep(label="width", tasks={"small": 16, "carry": 32}, lines=("base", "score"))
+    job = make_job(("carry", "small")).model_copy(update={"sweeps": {"size": sweep}})
+    graded = [write_grades(node, TRACES, task=task) for node in ("base", "score")
+              for task in ("carry", "small")]  # fmt: skip
+    evidence = read_evidence(job, graded)
+    (drawing,) = (of for of in figures.drawings(evidence) if of.name == "sweep_size")
+    upper, _ = drawing.figure.axes
+    lines = [line for line in upper.lines if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in lines] == [[16, 32]] * 2
+
+
+def test_a_sweep_of_words_is_not_joined(write_grades):
+    sweep = Sweep(label="said", methods={"base": "this", "score": "that"})
+    job = make_job().model_copy(update={"sweeps": {"said": sweep}})
+    evidence = read_evidence(job, [write_grades(node, TRACES) for node in ("base", "score")])
+    (drawing,) = (of for of in figures.drawings(evidence) if of.name == "sweep_said")
+    _, lower = drawing.figure.axes
+    assert [tick.get_text() for tick in lower.get_xticklabels()] == ["this", "that"]
+    marked = [line for line in lower.lines if line.get_marker() == "o"]
+    assert {line.get_linestyle() for line in marked} == {"None"}
