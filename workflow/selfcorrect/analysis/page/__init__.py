@@ -85,7 +85,7 @@ def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {
         "Commits": ", ".join(sorted({str(commit) for commit in records["commit"]})),
         "Jobs": f"{len(records)}, {records['seconds'].sum() / 60:.0f} minutes of work in all",
-        "Begun and ended": f"{records['started'].min()} to {records['started'].max()}",
+        "Begun": f"{records['started'].min()} to {records['started'].max()}",
         "Machines": "; ".join(sorted({str(device) for device in records["device"]})),
         "Python": ", ".join(sorted({str(version) for version in records["python"]})),
         "Packages": packages,
