@@ -3,7 +3,8 @@
 import os
 import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -248,11 +249,10 @@ def test_one_gpu_of_several_is_used(tmp_path, monkeypatch):
     assert (made.n_gpu, made.train_batch_size, made.gradient_accumulation_steps) == (1, 2, 2)
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5])
-def test_tuning_that_was_stopped_goes_on_in_the_same_bits(tmp_path, monkeypatch, stop):
-    settings = sft(epochs=2, checkpoint_every=2)
-    expected = weights(tuned(tmp_path, settings))
-    work, step, left = fresh(tmp_path), SFTTrainer.training_step, iter(range(stop))
+@contextmanager
+def stopped(monkeypatch, after: int) -> Iterator[None]:
+    """Interrupt the training inside, after so many of its steps."""
+    step, left = SFTTrainer.training_step, iter(range(after))
 
     def stopping(self, *arguments):
         if next(left, None) is None:
@@ -262,7 +262,16 @@ def test_tuning_that_was_stopped_goes_on_in_the_same_bits(tmp_path, monkeypatch,
     with monkeypatch.context() as patch:
         patch.setattr(SFTTrainer, "training_step", stopping)
         with pytest.raises(KeyboardInterrupt):
-            finetune(lm(), TRACES, settings, adaptation(), 0, work)
+            yield
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_tuning_that_was_stopped_goes_on_in_the_same_bits(tmp_path, monkeypatch, stop):
+    settings = sft(epochs=2, checkpoint_every=2)
+    expected = weights(tuned(tmp_path, settings))
+    work, step = fresh(tmp_path), SFTTrainer.training_step
+    with stopped(monkeypatch, after=stop):
+        finetune(lm(), TRACES, settings, adaptation(), 0, work)
     done = []
     monkeypatch.setattr(
         SFTTrainer, "training_step", lambda self, *a: done.append(1) or step(self, *a)
@@ -317,17 +326,8 @@ def test_models_are_kept_on_the_way_also_over_a_stop(tmp_path, monkeypatch, stop
     """Six steps, of which a third and two thirds on the way, and the last."""
     settings, work = sft(epochs=2, checkpoint_every=2), fresh(tmp_path)
     if stop is not None:
-        step, left = SFTTrainer.training_step, iter(range(stop))
-
-        def stopping(self, *arguments):
-            if next(left, None) is None:
-                raise KeyboardInterrupt
-            return step(self, *arguments)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(SFTTrainer, "training_step", stopping)
-            with pytest.raises(KeyboardInterrupt):
-                finetune(lm(), TRACES, settings, adaptation(), 0, work, snapshots=3)
+        with stopped(monkeypatch, after=stop):
+            finetune(lm(), TRACES, settings, adaptation(), 0, work, snapshots=3)
     made = lm()
     finetune(made, TRACES, settings, adaptation(), 0, work, snapshots=3)
     kept = {path.name: load(path) for path in (work / SNAPSHOTS).iterdir()}

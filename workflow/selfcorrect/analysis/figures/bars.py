@@ -1,6 +1,6 @@
 """Accuracy of both attempts per method, and what the second one changes (Fig. 1, left)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,6 +12,7 @@ from selfcorrect.analysis.figures.style import MISSING, OTHER, colour, tint
 from selfcorrect.analysis.render import number
 from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report, Summary
+from selfcorrect.jobs import MethodRow
 
 TITLES = {"main": "Self-correction of every method", "ablations": "Ablations of SCoRe"}
 
@@ -43,22 +44,30 @@ def bars(report: Report, table: str) -> Figure:
                 _draw_bars(axes, at, found[row.name])
             else:
                 axes.text(1, at, "no grades", va="center", style="italic", color=MISSING)
-        axes.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5), xlabel="Accuracy (%)")
-        axes.set_yticks(range(len(rows)), [row.label for row in rows])
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color="#dddddd", linewidth=0.5)
-        axes.set_axisbelow(True)
-        axes.set_title(task if len(tasks) > 1 else "", loc="left")
+        axes.set(xlim=(0, 100), xlabel="Accuracy (%)")
+        _name_rows(axes, rows, task if len(tasks) > 1 else "")
         axes.text(1.03, 1.01, "Δ(t1,t2)", transform=axes.transAxes, va="bottom")
-    figure.legend(
-        handles=[
-            Patch(facecolor=tint(OTHER), edgecolor=OTHER, linewidth=0.6,
-                  label="first attempt (t1)"),
-            Patch(facecolor=OTHER, label="second attempt (t2)"),
-        ],
-        loc="outside upper center", ncols=2, handlelength=1.2,
-    )  # fmt: skip
+    _explain(figure, pale="first attempt (t1)", full="second attempt (t2)")
     return figure
+
+
+def _name_rows(axes: Axes, rows: Sequence[MethodRow], title: str) -> None:
+    """Methods from top to bottom."""
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.set_title(title, loc="left")
+
+
+def _explain(figure: Figure, pale: str, full: str) -> None:
+    """What the two strengths of a colour stand for."""
+    handles = [
+        Patch(facecolor=tint(OTHER), edgecolor=OTHER, linewidth=0.6, label=pale),
+        Patch(facecolor=OTHER, label=full),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=1.2)
 
 
 def _draw_bars(axes: Axes, at: int, of: Summary) -> None:
@@ -113,28 +122,16 @@ def transitions(report: Report, table: str) -> Figure:
             own, metrics = colour(row.name), found[row.name].metrics
             for metric, side in (("i_to_c", 1), ("c_to_i", -1)):
                 of = metrics[metric]
-                ends = [[of.value - of.low], [of.high - of.value]]
                 axes.barh(
-                    at, side * of.value, height=0.7, xerr=ends[::side], edgecolor=own,
+                    at, side * of.value, height=0.7, xerr=_whiskers(of)[::side], edgecolor=own,
                     facecolor=own if side > 0 else tint(own), linewidth=0.6,
                     error_kw={"elinewidth": 0.8, "capsize": 1.8, "ecolor": "#000000"},
                 )  # fmt: skip
         axes.axvline(0, color="#000000", linewidth=0.6)
         axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
-        axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="Problems (%)")
-        axes.set_yticks(range(len(rows)), [row.label for row in rows])
-        axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color="#dddddd", linewidth=0.5)
-        axes.set_axisbelow(True)
-        axes.set_title(task if len(tasks) > 1 else "", loc="left")
-    figure.legend(
-        handles=[
-            Patch(facecolor=tint(OTHER), edgecolor=OTHER, linewidth=0.6,
-                  label="right, then wrong (Δc→i)"),
-            Patch(facecolor=OTHER, label="wrong, then right (Δi→c)"),
-        ],
-        loc="outside upper center", ncols=2, handlelength=1.2,
-    )  # fmt: skip
+        axes.set_xlabel("Problems (%)")
+        _name_rows(axes, rows, task if len(tasks) > 1 else "")
+    _explain(figure, pale="right, then wrong (Δc→i)", full="wrong, then right (Δi→c)")
     return figure
 
 
