@@ -22,13 +22,13 @@ help: ## Show this help
 		do printf '  %-10s %s\n' "$$target" "$$text"; done
 
 tables: $(READY) ## Train and evaluate every method; tables in results/tables (SNAKEMAKE_ARGS=...)
-	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) results/tables
+	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) -- $(RESULTS)/tables
 
 figures: $(READY) ## The same for figures, in results/figures
-	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) results/figures
+	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) -- $(RESULTS)/figures
 
-report: $(READY) ## One HTML file of it all, results/report.html (SNAKEMAKE_ARGS=...)
-	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) $(REPORTED)
+report: $(READY) ## One HTML file of it all, results/report.html (RESULTS=results/study for another run's)
+	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) -- $(REPORTED)
 	$(ACTIVATE) snakemake $(SNAKEMAKE_ARGS) --report $(RESULTS)/report.html -- $(REPORTED)
 
 test: $(READY) ## Run the tests (PYTEST_ARGS="-k floors")
