@@ -30,7 +30,13 @@ class Row:
     @property
     def work(self) -> str:
         """What the jobs do."""
-        return WORK[type(self.job)]
+        return _work(self.job)
+
+
+def _work(job: AnyJob) -> str:
+    if isinstance(job, GenerateJob) and job.passes[0].decoding == "voting":
+        return "votes"
+    return WORK[type(job)]
 
 
 def plan_of(job: MemoryJob, shape: Shapes, found: Conversations, *, on_gpu: bool) -> list[Row]:
@@ -43,7 +49,7 @@ def plan_of(job: MemoryJob, shape: Shapes, found: Conversations, *, on_gpu: bool
         setting = Setting(shape, prompts.longest, prompts.bridge, job.generation, processes,
                           job.sharded, on_gpu)  # fmt: skip
         need = needs(each, setting)
-        key = (WORK[type(each)], repr(need))
+        key = (_work(each), repr(need))
         before = rows[key].methods if key in rows else ()
         rows[key] = Row(each, setting, (*before, each.node), need)
     return list(rows.values())
