@@ -320,8 +320,8 @@ class Sampler:
 def collected(tmp_path: Path, sampler: Sampler, identity: str = "job") -> Path:
     path = tmp_path / "all.parquet"
     problems = list(PROBLEMS.values())
-    passes = [Pass("greedy", problems, sampler), Pass("sampled", problems, sampler)]
-    collect(path, 2, passes, tmp_path / "parts", {"is": identity})
+    passes = [Pass("greedy", problems, 2, sampler), Pass("sampled", problems, 2, sampler)]
+    collect(path, passes, tmp_path / "parts", {"is": identity})
     return path
 
 

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoTokenizer, Qwen2Config, Qwen2ForCausalL
 
 from running import ROOT, copy_of_the_project, snakemake
 from selfcorrect.config import load, merged
-from selfcorrect.jobs import MemoryJob
+from selfcorrect.jobs import Decode, MemoryJob
 from selfcorrect.lm import models
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.memory.conversations import (
@@ -103,14 +103,16 @@ def sampling_needs(job: MemoryJob, work: str) -> dict[str, int]:
 def test_conversations_that_begin_with_given_attempts_are_read_whole():
     """Offline first attempts in RL, and attempts to be repaired."""
     plain, changes = math_job(), {}
-    few = [job.model_copy(update={"samples": 0, "problems": 10}) for job in plain.generate]
+    ten = Decode(decoding="greedy", problems=10, turns=2, samples=1, temperature=0)
+    few = [job.model_copy(update={"passes": (ten,)}) for job in plain.generate]
     plain = plain.model_copy(update={"generate": tuple(few)})
     of_rl = [
         job.model_copy(update={"rl": job.rl.model_copy(update={"offline_first_attempts": 0.5})})
         for job in plain.reinforce
     ]
     changes["RL"] = plain.model_copy(update={"reinforce": tuple(of_rl)})
-    repairing = [job.model_copy(update={"repairs": 100}) for job in few]
+    repair = ten.model_copy(update={"decoding": "repair", "problems": 100})
+    repairing = [job.model_copy(update={"passes": (ten, repair)}) for job in few]
     changes["evaluation"] = plain.model_copy(update={"generate": tuple(repairing)})
     for work, changed in changes.items():
         before, after = sampling_needs(plain, work), sampling_needs(changed, work)
@@ -148,7 +150,7 @@ def test_what_does_not_fit_is_told_with_what_would():
 def test_main_memory_beside_a_gpu_can_only_be_given():
     said = refusal(math_job(), Limits(80 * GIB, 4000 * MIB))
     assert [line.split(":")[0] for line in said.splitlines()] == [
-        "tasks.math.rl", "tasks.math.generation"]  # fmt: skip
+        "tasks.math.rl", "tasks.math.generation", "tasks.math.generation"]  # fmt: skip
     assert all("What helps: compute.memory_mb: " in line for line in said.splitlines())
 
 
@@ -296,7 +298,7 @@ def test_a_run_that_cannot_fit_stops_before_anything_is_computed(checkpoint, tmp
     arguments = overlay(project, checkpoint, {"memory_mb": 1500})
     snakemake(project, *arguments)
     assert "| evaluation | base, self_refine |" in (results / "carry/memory.md").read_text()
-    (job,) = json.loads((results / "carry/memory.json").read_text())["jobs"]
+    job = json.loads((results / "carry/memory.json").read_text())["jobs"][0]
     assert job["main"]["total"] < 1500 * MIB
 
     attempts = results / "carry/base/seed0/attempts.parquet"
