@@ -44,13 +44,15 @@ GPUS = 1 if COMPUTE.device == "cuda" else 0  # of a job that uses a model
 # Where and on how many processes a job works is neither in its spec nor in its command's text,
 # which Snakemake compares with that of the last run: work that is done is not done again because
 # the next machine is another.
-os.environ["SELFCORRECT_DEVICE"] = COMPUTE.device
-os.environ["SELFCORRECT_SHARDED"] = "--sharded" if COMPUTE.sharded else ""
-# Past "--" torchrun reads no options of its own: it takes --start for its --start-method.
-os.environ["SELFCORRECT_LAUNCHER"] = (
-    f"torch.distributed.run --standalone --nproc-per-node {COMPUTE.processes} -m --"
-    if COMPUTE.processes > 1
-    else ""
+os.environ.update(
+    SELFCORRECT_DEVICE=COMPUTE.device,
+    SELFCORRECT_SHARDED="--sharded" if COMPUTE.sharded else "",
+    # Past "--" torchrun reads no options of its own: it takes --start for its --start-method.
+    SELFCORRECT_LAUNCHER=(
+        f"torch.distributed.run --standalone --nproc-per-node {COMPUTE.processes} -m --"
+        if COMPUTE.processes > 1
+        else ""
+    ),
 )
 DEVICE = ' --device "$SELFCORRECT_DEVICE"'
 SHARDED = " $SELFCORRECT_SHARDED"
