@@ -16,8 +16,9 @@ import numpy as np
 
 from selfcorrect.analysis import statistics, voting
 from selfcorrect.analysis.evidence import Evidence
-from selfcorrect.analysis.metrics import Shares
+from selfcorrect.analysis.metrics import Shares, accuracy_by_turn
 from selfcorrect.analysis.statistics import Comparison, Estimate
+from selfcorrect.analysis.summary import stacked
 from selfcorrect.analysis.tracking import corrections
 
 Direction = Literal["above", "below", "within"]
@@ -53,34 +54,33 @@ class Finding:
 # --- what is measured ---------------------------------------------------------------------------
 
 
-def stacked(evidence: Evidence, task: str, *methods: str) -> list[dict[str, Shares]] | None:
+def on_common_seeds(
+    evidence: Evidence, task: str, *methods: str, decoding: str = "greedy"
+) -> list[dict[str, Shares]] | None:
     """Every metric of each method, (S, n), on the seeds that all of them have."""
-    found = [evidence.shares(task, method) for method in methods]
+    found = [evidence.outcomes(task, method, decoding) for method in methods]
     common = sorted(set.intersection(*(set(of) for of in found)))
-    if not common:
-        return None
-    return [
-        {name: np.stack([of[seed][name] for seed in common]) for name in of[common[0]]}
-        for of in found
-    ]
+    return [stacked({seed: of[seed] for seed in common}) for of in found] if common else None
 
 
 def of_one(method: str, gain: str, loss: str) -> Callable[[Evidence, str], Comparison | None]:
     """A difference between two metrics of one method."""
 
     def measure(evidence: Evidence, task: str) -> Comparison | None:
-        found = stacked(evidence, task, method)
-        return found and statistics.compare(found[0][gain], found[0][loss])  # type: ignore[return-value]
+        found = on_common_seeds(evidence, task, method)
+        return None if found is None else statistics.compare(found[0][gain], found[0][loss])
 
     return measure
 
 
-def between(method: str, other: str, metric: str) -> Callable[[Evidence, str], Comparison | None]:
+def between(
+    method: str, other: str, metric: str, decoding: str = "greedy"
+) -> Callable[[Evidence, str], Comparison | None]:
     """A method's metric minus another's."""
 
     def measure(evidence: Evidence, task: str) -> Comparison | None:
-        found = stacked(evidence, task, method, other)
-        return found and statistics.compare(found[0][metric], found[1][metric])  # type: ignore[return-value]
+        found = on_common_seeds(evidence, task, method, other, decoding=decoding)
+        return None if found is None else statistics.compare(found[0][metric], found[1][metric])
 
     return measure
 
@@ -89,7 +89,7 @@ def between_deltas(method: str, other: str) -> Callable[[Evidence, str], Compari
     """A method's Δ(t1,t2) minus another's."""
 
     def measure(evidence: Evidence, task: str) -> Comparison | None:
-        found = stacked(evidence, task, method, other)
+        found = on_common_seeds(evidence, task, method, other)
         if found is None:
             return None
         ours, theirs = (of["t2"] - of["t1"] for of in found)
@@ -102,24 +102,11 @@ def later(method: str) -> Callable[[Evidence, str], Comparison | None]:
     """The last attempt's accuracy minus the second's."""
 
     def measure(evidence: Evidence, task: str) -> Comparison | None:
-        found = [of for of in evidence.turns(task, method).values() if of.shape[1] > 2]
+        turns = map(accuracy_by_turn, evidence.outcomes(task, method).values())
+        found = [of for of in turns if of.shape[1] > 2]
         return (
             statistics.contrast(np.stack([of[:, -1] - of[:, 1] for of in found])) if found else None
         )
-
-    return measure
-
-
-def repairs(method: str, other: str) -> Callable[[Evidence, str], Comparison | None]:
-    """Share of another writer's programs that are repaired, against another method's."""
-
-    def measure(evidence: Evidence, task: str) -> Comparison | None:
-        ours, theirs = (evidence.shares(task, name, "repair") for name in (method, other))
-        common = sorted(ours.keys() & theirs.keys())
-        if not common:
-            return None
-        pairs = [np.stack([of[seed]["t2"] for seed in common]) for of in (ours, theirs)]
-        return statistics.compare(*pairs)
 
     return measure
 
@@ -207,7 +194,8 @@ CLAIMS = (
     Claim("SCoRe is best", "SCoRe's second attempt is the best of all methods", "Tables 2 and 3",
           "Acc@t2 against the best other method's", "above", best_of_all("score")),
     Claim("offline repair", "SCoRe repairs another writer's programs better than the base",
-          "Table 3", "repaired, against the base's", "above", repairs("score", "base")),
+          "Table 3", "repaired, against the base's", "above",
+          between("score", "base", "t2", "repair")),
     Claim("votes", "Correcting samples beats drawing twice as many", "Fig. 1 right",
           "vote's accuracy at the largest budget", "above", votes("score")),
     Claim("further attempts", "SCoRe gains by further attempts too", "Fig. 8",

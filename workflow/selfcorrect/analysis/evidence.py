@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from selfcorrect.analysis.metrics import Outcomes, Shares, accuracy_by_turn, per_problem
+from selfcorrect.analysis.metrics import Outcomes
 from selfcorrect.analysis.results import (
     Grades,
     Place,
@@ -14,7 +14,7 @@ from selfcorrect.analysis.results import (
     read_all_grades,
     read_all_logs,
 )
-from selfcorrect.analysis.summary import Report, summarise
+from selfcorrect.analysis.summary import Report, by_seed, summarise
 from selfcorrect.jobs import ReportJob
 
 
@@ -39,25 +39,9 @@ class Evidence:
             of[place] for seed in self.report.spec.seeds if (place := Place(task, node, seed)) in of
         ]
 
-    def shares(
-        self, task: str, method: str, decoding: str = "greedy"
-    ) -> dict[int, dict[str, Shares]]:
-        """By seed, every metric of a method's attempts per problem, each (n,)."""
-        return {
-            seed: per_problem(of) for seed, of in self._outcomes(task, method, decoding).items()
-        }
-
-    def turns(self, task: str, method: str) -> dict[int, Shares]:
-        """By seed, accuracy of every greedy attempt per problem, (n, T)."""
-        found = self._outcomes(task, method, "greedy")
-        return {seed: accuracy_by_turn(of) for seed, of in found.items()}
-
-    def _outcomes(self, task: str, method: str, decoding: str) -> dict[int, Outcomes]:
-        return {
-            seed: of.outcomes[decoding]
-            for seed in self.report.spec.seeds
-            if (of := self.grades.get(Place(task, method, seed))) and decoding in of.outcomes
-        }
+    def outcomes(self, task: str, method: str, decoding: str = "greedy") -> dict[int, Outcomes]:
+        """By seed, a method's graded attempts, where there are any."""
+        return by_seed(self.grades, self.report.spec.seeds, task, method, decoding)
 
     def methods_with(self, of: Mapping[Place, pd.DataFrame], task: str) -> list[str]:
         """The methods of which something is there, in the report's order."""

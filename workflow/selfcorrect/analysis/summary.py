@@ -120,8 +120,8 @@ def summarise(grades: Mapping[Place, Grades], spec: ReportJob) -> Report:
             _check_same_problems(grades, task, decoding)
         for row in spec.methods:
             for decoding in DECODINGS:
-                found = _by_seed(grades, spec.seeds, task, row.name, decoding)
-                base = _by_seed(grades, spec.seeds, task, "base", decoding)
+                found = by_seed(grades, spec.seeds, task, row.name, decoding)
+                base = by_seed(grades, spec.seeds, task, "base", decoding)
                 if found:
                     summaries.append(_summary(task, row, decoding, found, base))
     missing = [
@@ -135,9 +135,10 @@ def summarise(grades: Mapping[Place, Grades], spec: ReportJob) -> Report:
     return Report(spec, tuple(summaries), tuple(missing), tuple(graders))
 
 
-def _by_seed(
+def by_seed(
     grades: Mapping[Place, Grades], seeds: Sequence[int], task: str, node: str, decoding: str
 ) -> dict[int, Outcomes]:
+    """By seed, a method's attempts of one decoding, where there are any."""
     return {
         seed: grades[place].outcomes[decoding]
         for seed in seeds
@@ -167,7 +168,7 @@ def _summary(
     found: Mapping[int, Outcomes],
     base: Mapping[int, Outcomes],
 ) -> Summary:
-    shares = _stacked(found)
+    shares = stacked(found)
     first = next(iter(found.values()))
     by_turn = np.stack([metrics.accuracy_by_turn(of) for of in found.values()])  # (S, n, T)
     estimates = {name: statistics.share(values) for name, values in shares.items()}
@@ -190,7 +191,7 @@ def _summary(
     )  # fmt: skip
 
 
-def _stacked(found: Mapping[int, Outcomes]) -> dict[str, Shares]:
+def stacked(found: Mapping[int, Outcomes]) -> dict[str, Shares]:
     """Each metric's shares per problem of all seeds, (S, n)."""
     seeds = [metrics.per_problem(of) for of in found.values()]
     return {name: np.stack([seed[name] for seed in seeds]) for name in seeds[0]}
@@ -214,6 +215,6 @@ def _later(by_turn: Shares) -> Estimate:
 def _against(
     found: Mapping[int, Outcomes], base: Mapping[int, Outcomes], seeds: Sequence[int]
 ) -> dict[str, Comparison]:
-    ours = _stacked({seed: found[seed] for seed in seeds})
-    theirs = _stacked({seed: base[seed] for seed in seeds})
+    ours = stacked({seed: found[seed] for seed in seeds})
+    theirs = stacked({seed: base[seed] for seed in seeds})
     return {turn: statistics.compare(ours[turn], theirs[turn]) for turn in ("t1", "t2")}

@@ -16,10 +16,10 @@ from selfcorrect.analysis.figures.drawing import (
     panels,
     say_missing,
     tidy,
+    titled,
 )
 from selfcorrect.analysis.figures.style import FLOW, colour
 from selfcorrect.analysis.flow import Flow, flow
-from selfcorrect.analysis.results import Place
 
 PARTS = {
     "kept": "right, as before",
@@ -80,17 +80,12 @@ def _flow(evidence: Evidence) -> Drawing:
         if not methods:
             say_missing(row[0], "no method was given more than two attempts")
         for axes, method in zip(row, methods, strict=False):
-            found = [
-                flow(evidence.grades[place].outcomes["greedy"])
-                for seed in report.spec.seeds
-                if (place := Place(task, method, seed)) in evidence.grades
-            ]
+            found = [flow(of) for of in evidence.outcomes(task, method).values()]
             if found:
                 _stack(axes, Flow(*(np.mean(parts, axis=0) for parts in zip(*found, strict=True))))
             else:
                 say_missing(axes, "no grades")
-            label = report.label(method)
-            axes.set_title(f"{label} ({task})" if len(tasks) > 1 else label, loc="left")
+            axes.set_title(titled(report, method, task), loc="left")
     figure.supxlabel("Attempt", fontsize=8)
     figure.supylabel("Problems (%)", fontsize=8)
     figure.legend(

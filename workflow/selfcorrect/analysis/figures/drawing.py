@@ -61,6 +61,12 @@ def band(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], **line: 
     )  # fmt: skip
 
 
+def titled(report: Report, method: str, task: str) -> str:
+    """A method's label, with the task where there are several."""
+    label = report.label(method)
+    return f"{label} ({task})" if len(report.spec.tasks) > 1 else label
+
+
 def over(report: Report) -> str:
     """What intervals are over, for captions."""
     return "over problems" if len(report.spec.seeds) == 1 else "over seeds and problems"

@@ -17,6 +17,7 @@ from selfcorrect.analysis.figures.drawing import (
     panels,
     say_missing,
     tidy,
+    titled,
 )
 from selfcorrect.analysis.figures.style import OTHER, colour
 from selfcorrect.analysis.statistics import Estimate
@@ -46,8 +47,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
             for whose, of_steps in estimated(evidence, task, method).items():
                 band(axes, list(of_steps), list(of_steps.values()), color=colour(method),
                      linestyle=WHOSE[whose][0])  # fmt: skip
-            label = report.label(method)
-            axes.set_title(f"{label} ({task})" if len(tasks) > 1 else label, loc="left")
+            axes.set_title(titled(report, method, task), loc="left")
             in_steps(axes)
             tidy(axes)
     figure.supxlabel("Step of fine-tuning", fontsize=8)

@@ -8,7 +8,15 @@ from matplotlib.lines import Line2D
 
 from selfcorrect.analysis import statistics
 from selfcorrect.analysis.evidence import Evidence
-from selfcorrect.analysis.figures.drawing import Drawing, band, over, panels, say_missing, tidy
+from selfcorrect.analysis.figures.drawing import (
+    Drawing,
+    band,
+    over,
+    panels,
+    say_missing,
+    tidy,
+    titled,
+)
 from selfcorrect.analysis.figures.style import OTHER, colour
 from selfcorrect.analysis.metrics import Shares, accuracy_by_turn
 from selfcorrect.analysis.results import Place
@@ -33,8 +41,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
                      linestyle=dashes, color=colour(row.name))  # fmt: skip
             axes.set_xticks(range(len(levels)), list(levels))
             axes.set(ylim=(0, 100))
-            title = f"{row.label} ({task})" if len(tasks) > 1 else row.label
-            axes.set_title(fill(title, 24), loc="left", fontsize=7)
+            axes.set_title(fill(titled(report, row.name, task), 24), loc="left", fontsize=7)
             tidy(axes)
     figure.supxlabel("Level", fontsize=8)
     figure.supylabel("Accuracy (%)", fontsize=8)

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.figures import drawing
-from selfcorrect.analysis.figures.drawing import Drawing, in_steps, say_missing, tidy
+from selfcorrect.analysis.figures.drawing import Drawing, in_steps, say_missing, tidy, titled
 from selfcorrect.analysis.figures.style import MISSING, colour
 from selfcorrect.analysis.results import Place
 from selfcorrect.analysis.summary import Report
@@ -46,11 +46,8 @@ def _changes(report: Report, logs: Logs, found: Sequence[Panel]) -> Drawing:
             if not runs.notna().to_numpy().any():
                 continue  # one attempt, or no log
             name = chain[-1]
-            for start, end in pairwise([-np.inf, *ends]):
-                part = runs[(runs.index > start) & (runs.index <= end)]
-                if len(part):
-                    mean = smooth(part.mean(axis=1), ends[-1])
-                    axes.plot(part.index, mean, color=colour(name), lw=1.1)
+            for mean in smooth_parts(runs, ends):
+                axes.plot(mean.index, mean, color=colour(name), lw=1.1)
             handles[name] = Line2D([], [], color=colour(name), label=report.label(name))
         if not axes.lines:
             say_missing(axes, "no training log of two attempts")
@@ -88,9 +85,7 @@ def draw(report: Report, logs: Logs, panels: Sequence[Panel]) -> Figure:
         axes.set_axis_off()
     for axes, (task, chain) in zip(grid, panels, strict=False):
         _draw_training(axes, report, logs, task, chain)
-        title = report.label(chain[-1])
-        title = f"{title} ({task})" if len(report.spec.tasks) > 1 else title
-        axes.set_title(fill(title, 30), loc="left")
+        axes.set_title(fill(titled(report, chain[-1], task), 30), loc="left")
         axes.tick_params(labelbottom=True)
     if not panels:
         figure.text(0.5, 0.5, "no training log", ha="center", style="italic", color=MISSING)
@@ -142,17 +137,24 @@ def smooth(values: pd.Series, total: int) -> pd.Series:
     return values.rolling(window, center=True, min_periods=(window + 1) // 2).mean()
 
 
+def smooth_parts(runs: pd.DataFrame, ends: Sequence[int]) -> Iterator[pd.Series]:
+    """The mean over seeds of each part that has numbers, smoothed.
+
+    Within a part: what a stage starts with must not leak into the one before.
+    """
+    for start, end in pairwise([-np.inf, *ends]):
+        part = runs[(runs.index > start) & (runs.index <= end)]
+        if part.notna().to_numpy().any():
+            yield smooth(part.mean(axis=1), ends[-1])
+
+
 def _draw_training(axes: Axes, report: Report, logs: Logs, task: str, chain: Sequence[str]) -> None:
     for turn, ink, dashes in (("t2", colour(chain[-1]), "-"), ("t1", FIRST, "--")):
         runs, ends = accuracies(logs, task, chain, report.spec.seeds, turn)
         for seed in runs:
             axes.plot(runs.index, runs[seed], color=ink, alpha=0.3 / len(runs.columns), lw=0.4)
-        for start, end in pairwise([-np.inf, *ends]):
-            # Smoothed within a part: what a stage starts with must not leak into the one before.
-            part = runs[(runs.index > start) & (runs.index <= end)]
-            if part.notna().to_numpy().any():
-                mean = smooth(part.mean(axis=1), ends[-1])
-                axes.plot(part.index, mean, color=ink, linestyle=dashes, lw=1.2)
+        for mean in smooth_parts(runs, ends):
+            axes.plot(mean.index, mean, color=ink, linestyle=dashes, lw=1.2)
     for number, end in enumerate(ends[:-1], start=1):
         axes.axvline(end, color="#555555", linewidth=0.6, linestyle=":")
         axes.annotate(f"Stage {'I' * (number + 1)}", (end, 0.03), (3, 0), ha="left",
