@@ -535,3 +535,12 @@ def test_who_was_trained_over_more_attempts_sees_as_many():
     made = Plan(config.load(changed(changes)))
     assert made.generate("carry", "score", 0).window == 2
     assert made.generate("carry", "stage1", 0).window == 1
+
+
+def test_what_most_waits_for_goes_first():
+    plan = Plan(config.load(DEFAULT))
+    lines = {node: plan.followers("carry", node) for node in plan.nodes["carry"]}
+    # base, stage1, round1, round2 and score_star_stage2, one after the other
+    assert lines["base"] == 4 and lines["stage1"] == 3
+    assert lines["star_d.round1"] == 2 and lines["star_d.round2"] == 1
+    assert lines["star_d"] == lines["score"] == lines["score_star_stage2"] == 0

@@ -1,5 +1,6 @@
 """What all steps share: help that answers at once, errors in one line, TensorBoard's export."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -92,3 +93,13 @@ def test_any_other_error_is_shown_whole():
 
     with pytest.raises(RuntimeError, match="a fault of the program"):
         cli.run(fail)
+
+
+def test_what_is_imported_is_not_collected():
+    try:
+        with pytest.raises(ImportError), cli.importing():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled() and gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()

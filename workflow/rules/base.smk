@@ -11,6 +11,7 @@ rule pretrain:
         f"{BASE_LOGS}/pretrain.benchmark.tsv"
     conda:
         "../../envs/torch.yaml"
+    priority: urgency
     threads: PLAN.config.compute.pretraining_threads
     resources:
         mem_mb=1500,
@@ -37,6 +38,7 @@ rule sample:
         f"{LOGS}/sample.benchmark.tsv"
     conda:
         "../../envs/torch.yaml"
+    priority: urgency
     resources:
         gpu=GPUS,
         mem_mb=COMPUTE.memory_mb,

@@ -168,6 +168,12 @@ def writer(task, local=False):
     return [] if local and (model is None or not Path(model).is_dir()) else model
 
 
+def urgency(wildcards):
+    """Training goes before evaluation, and first what most trainings wait for in a line."""
+    node = wildcards.get("node", "base")
+    return 1 + PLAN.followers(wildcards.task, node)
+
+
 def given_attempts(wildcards):
     """The wrong attempts to repair, where they are not the task's own."""
     if wildcards.view != "":

@@ -19,6 +19,7 @@ rule reinforce:
         node=nodes_of("rl"),
     conda:
         "../../envs/torch.yaml"
+    priority: urgency
     threads: team_threads
     resources:
         gpu=COMPUTE.processes * GPUS,

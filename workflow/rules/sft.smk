@@ -15,6 +15,7 @@ rule select:
         node=nodes_of("sft"),
     conda:
         "../../envs/analysis.yaml"
+    priority: urgency
     threads: sandbox_workers
     resources:
         mem_mb=1000,
@@ -45,6 +46,7 @@ rule finetune:
         node=nodes_of("sft"),
     conda:
         "../../envs/torch.yaml"
+    priority: urgency
     resources:
         gpu=GPUS,
         mem_mb=COMPUTE.memory_mb,

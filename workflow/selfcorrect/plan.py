@@ -131,6 +131,11 @@ class Plan:
         found = self.nodes[task][node]
         return self.owner(task, found.parent) if found.kind == "prompt" and found.parent else node
 
+    def followers(self, task: str, node: str) -> int:
+        """How many nodes follow on ``node`` one after the other, in the longest line of them."""
+        found = self.nodes[task].values()
+        return max((1 + self.followers(task, n.name) for n in found if n.parent == node), default=0)
+
     # job specs; each takes (task, node, seed), Snakemake's wildcards
 
     def pretrain(self, task: str, node: str, seed: int) -> PretrainJob:

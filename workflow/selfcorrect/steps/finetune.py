@@ -28,10 +28,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     job = cli.job(FinetuneJob, arguments.spec)
     watch = provenance.Stopwatch()
 
-    from selfcorrect.learning.sft import SNAPSHOTS, finetune, trainable
-    from selfcorrect.lm import models
-    from selfcorrect.tasks import make_task
-    from selfcorrect.tracefile import read_traces
+    with cli.importing():
+        from selfcorrect.learning.sft import SNAPSHOTS, finetune, trainable
+        from selfcorrect.lm import models
+        from selfcorrect.tasks import make_task
+        from selfcorrect.tracefile import read_traces
 
     models.prepare_process(device=arguments.device)
     problems = {problem.id: problem for problem in make_task(job.data).problems("train")}

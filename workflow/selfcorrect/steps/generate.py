@@ -28,13 +28,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     job = cli.job(GenerateJob, arguments.spec)
     watch = provenance.Stopwatch()
 
-    from selfcorrect.collect import Pass, collect
-    from selfcorrect.lm import models
-    from selfcorrect.lm.engines import make_engine
-    from selfcorrect.records import Problem, Trace
-    from selfcorrect.rollout import rollout
-    from selfcorrect.tasks import make_task
-    from selfcorrect.tasks.given import read_given
+    with cli.importing():
+        from selfcorrect.collect import Pass, collect
+        from selfcorrect.lm import models
+        from selfcorrect.lm.engines import make_engine
+        from selfcorrect.records import Problem, Trace
+        from selfcorrect.rollout import rollout
+        from selfcorrect.tasks import make_task
+        from selfcorrect.tasks.given import read_given
 
     models.prepare_process(device=arguments.device)
     task, lm = make_task(job.data), models.load(arguments.model, job.loading, arguments.device)

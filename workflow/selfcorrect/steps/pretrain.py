@@ -21,10 +21,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     job = cli.job(PretrainJob, arguments.spec)
     watch = provenance.Stopwatch()
 
-    from selfcorrect.lm import models
-    from selfcorrect.lm.checkpoint import Workspace
-    from selfcorrect.lm.pretrain import pretrain
-    from selfcorrect.tasks import make_testbed
+    with cli.importing():
+        from selfcorrect.lm import models
+        from selfcorrect.lm.checkpoint import Workspace
+        from selfcorrect.lm.pretrain import pretrain
+        from selfcorrect.tasks import make_testbed
 
     models.prepare_process(job.threads)
     work = Workspace(arguments.model.with_name("work"), cli.identity("pretrain", job))

@@ -35,12 +35,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     job = cli.job(ReinforceJob, arguments.spec)
     watch = provenance.Stopwatch()
 
-    from selfcorrect.learning.trainer import Setting, Trainer
-    from selfcorrect.lm import models
-    from selfcorrect.lm.checkpoint import Workspace
-    from selfcorrect.lm.team import Team
-    from selfcorrect.tasks import make_task
-    from selfcorrect.tracefile import read_traces
+    with cli.importing():
+        from selfcorrect.learning.trainer import Setting, Trainer
+        from selfcorrect.lm import models
+        from selfcorrect.lm.checkpoint import Workspace
+        from selfcorrect.lm.team import Team
+        from selfcorrect.tasks import make_task
+        from selfcorrect.tracefile import read_traces
 
     models.prepare_process(device=arguments.device)
     team = Team(arguments.device)

@@ -33,14 +33,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     job = cli.job(TrackJob, arguments.spec)
     watch = provenance.Stopwatch()
 
-    from selfcorrect.collect import Pass, collect
-    from selfcorrect.lm import models
-    from selfcorrect.lm.engine import Engine
-    from selfcorrect.lm.engines import make_engine
-    from selfcorrect.records import Problem, Trace
-    from selfcorrect.rollout import rollout
-    from selfcorrect.tasks import make_task
-    from selfcorrect.tracefile import read_traces
+    with cli.importing():
+        from selfcorrect.collect import Pass, collect
+        from selfcorrect.lm import models
+        from selfcorrect.lm.engine import Engine
+        from selfcorrect.lm.engines import make_engine
+        from selfcorrect.records import Problem, Trace
+        from selfcorrect.rollout import rollout
+        from selfcorrect.tasks import make_task
+        from selfcorrect.tracefile import read_traces
 
     models.prepare_process(device=arguments.device)
     task = make_task(job.data)
