@@ -17,7 +17,7 @@ import numpy as np
 from selfcorrect.analysis import statistics, voting
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.metrics import Shares, accuracy_by_turn
-from selfcorrect.analysis.statistics import Comparison, Estimate
+from selfcorrect.analysis.statistics import Comparison, Estimate, Interval
 from selfcorrect.analysis.summary import stacked
 from selfcorrect.analysis.tracking import corrections
 
@@ -42,13 +42,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """What came out of a claim on a task; ``difference`` in points, ``p`` adjusted in a family."""
+    """What came out of a claim on a task; ``p`` is adjusted in a family.
+
+    ``difference`` and its ``bootstrap`` interval are in points.
+    """
 
     claim: Claim
     task: str
-    difference: Estimate | None
-    p: float | None
     verdict: Verdict
+    difference: Estimate | None = None
+    p: float | None = None
+    bootstrap: Interval | None = None
 
 
 # --- what is measured ---------------------------------------------------------------------------
@@ -230,9 +234,10 @@ def findings(evidence: Evidence, task: str, claims: Sequence[Claim] = CLAIMS) ->
 
 def _finding(claim: Claim, task: str, compared: Comparison | None) -> Finding:
     if compared is None:
-        return Finding(claim, task, None, None, "not tested")
-    difference = compared.difference.percent()
-    return _judged(Finding(claim, task, difference, compared.p, "undecided"))
+        return Finding(claim, task, "not tested")
+    low, high = compared.bootstrap
+    difference, bootstrap = compared.difference.percent(), (100 * low, 100 * high)
+    return _judged(Finding(claim, task, "undecided", difference, compared.p, bootstrap))
 
 
 def _judged(of: Finding) -> Finding:

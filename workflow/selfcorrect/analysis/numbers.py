@@ -87,7 +87,8 @@ def pass_at_k_csv(report: Report) -> pd.DataFrame:
 def claims_csv(found: Mapping[str, Sequence[Finding]]) -> pd.DataFrame:
     """One row per task and claim; the difference in points, p in 0..1, adjusted in a family."""
     columns = ["task", "claim", "text", "source", "measured", "said", "family",
-               *_estimate_columns("difference"), "p", "verdict"]  # fmt: skip
+               *_estimate_columns("difference"), "bootstrap_low", "bootstrap_high", "p",
+               "verdict"]  # fmt: skip
     rows = []
     for task, of_task in found.items():
         for of in of_task:
@@ -97,7 +98,10 @@ def claims_csv(found: Mapping[str, Sequence[Finding]]) -> pd.DataFrame:
                 "said": of.claim.direction, "family": of.claim.family, "p": of.p,
                 "verdict": of.verdict,
             }  # fmt: skip
-            rows.append(row | (_estimate("difference", of.difference) if of.difference else {}))
+            if of.difference and of.bootstrap:
+                row |= _estimate("difference", of.difference)
+                row |= {"bootstrap_low": of.bootstrap[0], "bootstrap_high": of.bootstrap[1]}
+            rows.append(row)
     return pd.DataFrame(rows, columns=columns)
 
 

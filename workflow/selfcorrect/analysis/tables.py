@@ -18,7 +18,7 @@ from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.metrics import PAPER_METRICS
 from selfcorrect.analysis.numbers import attempts_csv, claims_csv, comparison_csv, pass_at_k_csv
 from selfcorrect.analysis.render import NONE, Cell, Column, Table, latex, markdown, number
-from selfcorrect.analysis.statistics import Estimate
+from selfcorrect.analysis.statistics import Estimate, Interval
 from selfcorrect.analysis.summary import Report, Summary, most_turns
 from selfcorrect.records import Verdict
 
@@ -259,6 +259,7 @@ def claims_table(report: Report, found: Mapping[str, Sequence[Finding]]) -> Tabl
             Cell(of.claim.measured),
             Cell(SAID[of.claim.direction]),
             _cell(of.difference, signed=True) if of.difference else Cell(NONE),
+            Cell(_interval(of.bootstrap, signed=True) if of.bootstrap else NONE),
             Cell(_p_value(of.p) if of.p is not None and of.claim.direction != "within" else NONE),
             Cell(of.verdict, bold=of.verdict == "reproduced"),
         ]
@@ -269,7 +270,7 @@ def claims_table(report: Report, found: Mapping[str, Sequence[Finding]]) -> Tabl
         "greedy decoding, points.",
         columns=[
             Column("Claim"), Column("paper"), Column("measured"), Column("said"),
-            Column("came out"), Column("p"), Column("verdict"),
+            Column("came out"), Column("bootstrap"), Column("p"), Column("verdict"),
         ],
         groups={task: [cells(of) for of in rows] for task, rows in found.items()},
         notes=[
@@ -277,9 +278,10 @@ def claims_table(report: Report, found: Mapping[str, Sequence[Finding]]) -> Tabl
             "reproduced: the contrary is excluded at 5 %; not reproduced: the claim is; undecided: "
             f"neither. A claim of no difference is reproduced where the whole interval is within "
             f"{MARGIN:g} points, not reproduced where it is wholly outside. p: {_test(report)}, "
-            "two-sided, against no difference; those of the ablations are Holm's. not tested: what "
-            "it needs was not run, or is run for the figures alone (votes, models kept during "
-            "fine-tuning).",
+            "two-sided, against no difference; those of the ablations are Holm's. bootstrap: the "
+            "difference's interval by the paired bootstrap, a check that decides nothing. not "
+            "tested: what it needs was not run, or runs for the figures alone (votes, models kept "
+            "during fine-tuning).",
             *report.missing_in_words(),
         ],
     )  # fmt: skip
@@ -316,8 +318,11 @@ def _extent(summary: Summary) -> tuple[Cell, Cell]:
 
 
 def _cell(of: Estimate, signed: bool = False, bold: bool = False) -> Cell:
-    interval = f"{number(of.low, signed)}, {number(of.high, signed)}"
-    return Cell(number(of.value, signed), interval, bold)
+    return Cell(number(of.value, signed), _interval((of.low, of.high), signed), bold)
+
+
+def _interval(of: Interval, signed: bool = False) -> str:
+    return ", ".join(number(end, signed) for end in of)
 
 
 def _p_value(p: float) -> str:
