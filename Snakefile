@@ -32,6 +32,14 @@ localrules:
     publish_figures,
 
 
+onstart:
+    # The limit on jobs started a second, which Snakemake has by default, serves a cluster's queue.
+    # With one, Snakemake 9 looks through all that could start once a second for every job that has
+    # finished: after a hundred jobs that is a tenth of a core, after a thousand a whole one.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 rule all:
     default_target: True
     input:
