@@ -67,7 +67,8 @@ def overlay(project: Path, name: str, content: dict) -> list[str]:
 def finished(tmp_path_factory) -> Path:
     """A copy of the project in which the quick run is finished."""
     project = copy_of_the_project(tmp_path_factory.mktemp("run") / "project with a space")
-    snakemake(project, "--configfile", QUICK, "--", *REPORTED)
+    done = snakemake(project, "--verbose", "--configfile", QUICK, "--", *REPORTED)
+    (project / "run.log").write_text(done.stdout + done.stderr)
     return project
 
 
@@ -192,6 +193,12 @@ def test_every_model_loads_offline_as_an_ordinary_checkpoint(finished, monkeypat
         model = transformers.AutoModelForCausalLM.from_pretrained(folder)
         assert model.config.vocab_size == len(tokenizer)
         assert tokenizer.chat_template
+
+
+def test_jobs_are_looked_for_when_one_has_finished_and_not_all_the_time(finished):
+    log = (finished / "run.log").read_text()
+    jobs = int(re.findall(r"(\d+) of \1 steps", log)[-1])
+    assert jobs > 30 and log.count("Ready jobs:") <= jobs
 
 
 def test_a_second_call_has_nothing_to_do(finished):
