@@ -19,6 +19,7 @@ FLOORS = {
     "config": 0,
     "validation": 0,
     "jobs": 0,
+    "reporting": 0,
     "plan": 0,
     "paper": 0,
     "provenance": 0,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from synthetic import attempt_rows, make_job
 
-from selfcorrect.jobs import ReportJob
+from selfcorrect.reporting import ReportJob
 
 
 @pytest.fixture

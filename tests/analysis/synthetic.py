@@ -1,8 +1,9 @@
 """Made-up grades and jobs, small enough to count by hand."""
 
 from collections.abc import Sequence
+from typing import get_args
 
-from selfcorrect.jobs import MethodRow, ReportJob
+from selfcorrect.reporting import MethodRow, ReportJob, Shown
 
 
 def attempt_rows(
@@ -51,5 +52,7 @@ def make_job(
     return ReportJob(
         tasks=tuple(tasks), programming=tuple(programming),
         temperatures=dict.fromkeys(tasks, 0.7), seeds=tuple(seeds), methods=rows, chains=chains,
-        voting_temperatures=dict.fromkeys(tasks, 0.7), windows=dict.fromkeys(tasks, 1), sweeps={},
+        voting_temperatures=dict.fromkeys(tasks, 0.7), sweeps={},
+        shown={view: dict.fromkeys(tasks, ()) for view in get_args(Shown)},
+        windows={task: {} for task in tasks},
     )  # fmt: skip

@@ -62,7 +62,7 @@ def test_the_csv_holds_every_number(report, tmp_path):
 
 def test_paper_numbers_are_those_of_the_tables_own_source(report):
     main, _, ablations = (
-        comparison_csv(report, of.shown(report), of.paper) for of in tables.COMPARISONS
+        comparison_csv(report, of.shown(report), of.paper) for of in tables.METHOD_TABLES
     )
     assert pd.isna(row(main, "single_turn_rl")["paper_t1"])
     assert row(ablations, "single_turn_rl")["paper_t1"] == 61.8
@@ -85,11 +85,11 @@ def test_markdown_shows_intervals_signs_and_the_best_second_attempt(report, tmp_
 
 def test_latex_is_ascii_and_square(report, tmp_path):
     tables.write(Evidence(report, {}), tmp_path / "tables")
-    for name in ("main", "ablations", "attempts", "pass_at_k"):
+    for name in ("main", "ablations", "attempts", "pass_at_k", "claims"):
         text = (tmp_path / "tables" / f"{name}.tex").read_text()
         assert text.isascii()
         assert text.count(r"\begin{") == text.count(r"\end{")
-        columns = len(re.search(r"\\begin{tabular}{(\w+)}", text)[1])
+        columns = len(re.search(r"\\begin{tabular}{(?:p{[^}]+}|l)(c+)}", text)[1]) + 1
         body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
         for line in body.splitlines():
             if r"\\" in line:
@@ -159,12 +159,12 @@ def test_without_samples_pass_at_k_says_so(write_grades, job):
 
 
 def test_truncated_attempts_are_told_in_every_table(report):
-    for of in (tables.COMPARISONS[0], tables.COMPARISONS[2]):
+    for of in (tables.METHOD_TABLES[0], tables.METHOD_TABLES[2]):
         text = tables.markdown(tables.comparison_table(report, of))
         assert "3 in this table" in text
 
 
-CODE = tables.COMPARISONS[1]
+CODE = tables.METHOD_TABLES[1]
 
 
 @pytest.fixture
@@ -221,12 +221,12 @@ def test_several_tasks_are_grouped_and_several_seeds_averaged(write_grades):
     score = row(table, "score")
     assert json.loads(score["seeds"]) == [3]
     assert score["t2_vs_base"] == pytest.approx(80 - 60)  # against the same seed's base
-    text = tables.markdown(tables.comparison_table(report, tables.COMPARISONS[0]))
+    text = tables.markdown(tables.comparison_table(report, tables.METHOD_TABLES[0]))
     assert "| *carry* |" in text and "| *precedence* |" in text
     assert "| 0–1, 3 |" in text
     assert "SCoRe, β & γ (carry, seed 0)" in text
     assert r"\textit{precedence}" in tables.latex(
-        tables.comparison_table(report, tables.COMPARISONS[0])
+        tables.comparison_table(report, tables.METHOD_TABLES[0])
     )
 
 

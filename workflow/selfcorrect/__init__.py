@@ -3,7 +3,8 @@
 The package is built in floors; an import goes down or sideways inside a floor, never up:
 
 0. ``records``, ``tracefile``, ``files``, ``seeds``, ``progress``: nouns and their files;
-   ``validation``, ``spec``, ``config``, ``jobs``, ``plan``, ``reference``: the config and its jobs;
+   ``validation``, ``spec``, ``config``, ``jobs``, ``reporting``, ``plan``, ``reference``: the
+   config and its jobs;
    ``paper``, ``provenance``, ``codehash``: facts about results
 1. ``prompts``, ``grading``, ``tasks``: problems, their texts and their verdicts
 2. ``lm``, ``rollout``, ``collect``: language models, and traces sampled from them

@@ -128,27 +128,3 @@ class MemoryJob(Strict):
     sharded: bool = Field(description="whether they keep what is trained in parts")
     memory_mb: Count = Field(description="main memory of a job, in MiB")
     gpu_memory_gb: float | None = Field(description="of a GPU, in GiB; null: as the GPU says")
-
-
-class MethodRow(Strict):
-    """A method as tables and figures show it."""
-
-    name: str
-    label: str
-    tables: tuple[str, ...]
-
-
-class ReportJob(Strict):
-    """Draw tables and figures over tasks, methods and seeds."""
-
-    tasks: tuple[str, ...]
-    programming: tuple[str, ...] = Field(description="the tasks whose answers are programs")
-    temperatures: dict[str, float] = Field(description="of each task's sampled attempts")
-    seeds: tuple[int, ...]
-    methods: tuple[MethodRow, ...]
-    chains: tuple[tuple[str, ...], ...] = Field(
-        description="every method trained by RL, after the RL stages that it starts from"
-    )
-    voting_temperatures: dict[str, float] = Field(description="of each task's votes")
-    windows: dict[str, int] = Field(description="earlier attempts that are seen, of each task")
-    sweeps: dict[str, spec.Sweep] = Field(description="settings that are varied")

@@ -14,15 +14,14 @@ from selfcorrect.jobs import (
     GenerateJob,
     GradeJob,
     MemoryJob,
-    MethodRow,
     PretrainJob,
     ReinforceJob,
-    ReportJob,
     SampleJob,
     SelectJob,
     TrackJob,
     WriteJob,
 )
+from selfcorrect.reporting import MethodRow, ReportJob, Shown
 from selfcorrect.spec import (
     RL,
     SFT,
@@ -191,18 +190,21 @@ class Plan:
         of = self.config.tasks[task]
         evaluation = of.evaluation
         familiar = view == "familiar_"
-        # Who was trained over more attempts than are seen otherwise goes on seeing as many.
-        settings = self.nodes[task][self.owner(task, node)].settings
-        trained = settings.turns - 1 if isinstance(settings, RL) else 1
         return GenerateJob(
             task=task, node=node, seed=seed,
             data=of.data if familiar else of.test or of.data,
             split="train" if familiar else evaluation.split,
             loading=_part(of.model, Loading), generation=of.generation,
             instruction=self.config.methods[node].instruction,
-            window=max(evaluation.window, trained),
+            window=self.window(task, node),
             passes=tuple(_passes(evaluation, node, view)),
         )  # fmt: skip
+
+    def window(self, task: str, node: str) -> int:
+        """How many earlier attempts a model sees in evaluation: as many as in training, or more."""
+        settings = self.nodes[task][self.owner(task, node)].settings
+        trained = settings.turns - 1 if isinstance(settings, RL) else 1
+        return max(self.config.tasks[task].evaluation.window, trained)
 
     def shows(self, task: str, node: str, view: View) -> bool:
         """Whether a view of an evaluated method is asked for."""
@@ -282,10 +284,16 @@ class Plan:
             seeds=self.config.run.seeds,
             methods=tuple(rows),
             chains=tuple(self._chain_of(row.name) for row in rows if self._trains(row.name)),
+            shown={
+                view: {task: self._shown(task, view) for task in tasks} for view in get_args(Shown)
+            },
             voting_temperatures={
                 name: self.config.tasks[name].evaluation.voting.temperature for name in tasks
             },
-            windows={name: self.config.tasks[name].evaluation.window for name in tasks},
+            windows={
+                task: {name: self.window(task, name) for name in self._shown(task, "attempts")}
+                for task in tasks
+            },
             sweeps=self.config.sweeps,
         )
 
@@ -298,6 +306,17 @@ class Plan:
     def runs_programs(self, task: str) -> bool:
         """Whether a task's answers are programs, which grading executes."""
         return hasattr(self.config.tasks[task].data, "sandbox")
+
+    def _shown(self, task: str, what: Shown) -> tuple[str, ...]:
+        """The evaluated methods that are looked at in another way too."""
+        many = self.config.tasks[task].evaluation.many_turns_for
+        views: dict[Shown, View] = {
+            "voting": "voting_", "familiar": "familiar_", "snapshots": "snapshots_",
+        }  # fmt: skip
+        return tuple(
+            name for name in self.methods()
+            if (name in many if what == "attempts" else self.shows(task, name, views[what]))
+        )  # fmt: skip
 
     def _trains(self, method: str | None) -> bool:
         return method is not None and self.config.methods[method].rl is not None

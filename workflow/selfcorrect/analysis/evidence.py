@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from selfcorrect.analysis.metrics import Outcomes
+from selfcorrect.analysis import voting
+from selfcorrect.analysis.metrics import Outcomes, Shares
 from selfcorrect.analysis.results import (
     Grades,
     Place,
@@ -15,7 +17,10 @@ from selfcorrect.analysis.results import (
     read_all_logs,
 )
 from selfcorrect.analysis.summary import Report, by_seed, summarise
-from selfcorrect.jobs import ReportJob
+from selfcorrect.files import FileProblem
+from selfcorrect.reporting import ReportJob
+
+Votes = Mapping[int, tuple[Shares, Shares]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class Evidence:
     """A run's numbers, graded attempts and training logs, by the place each belongs to.
 
     ``voting``: sampled traces that vote. ``familiar``: attempts at training problems.
-    ``snapshots``: attempts during fine-tuning. Each may lack any place.
+    ``snapshots``: attempts during fine-tuning. Each may lack any place; ``views`` names those that
+    were looked for.
     """
 
     report: Report
@@ -32,6 +38,34 @@ class Evidence:
     voting: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
     familiar: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
     snapshots: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
+    views: frozenset[str] = frozenset()
+    _votes: dict[tuple[str, str], Votes] = field(default_factory=dict, repr=False, compare=False)
+
+    def votes(self, task: str, method: str) -> Votes:
+        """By budget, that every seed has: accuracy of parallel and of corrected votes, (S, n) each.
+
+        Raises:
+            FileProblem: the seeds' attempts are not complete, or not at the same problems.
+        """
+        if (task, method) not in self._votes:
+            self._votes[task, method] = self._count(task, method)
+        return self._votes[task, method]
+
+    def _count(self, task: str, method: str) -> Votes:
+        found = self.seeds(self.voting, task, method)
+        if len({tuple(sorted(of["problem"].unique())) for of in found}) > 1:
+            raise FileProblem(f"{task}/{method}: the votes of its seeds are on different problems")
+        programs = task in self.report.spec.programming
+        try:
+            counted = [voting.curves(of, programs=programs) for of in found]
+        except ValueError as error:
+            raise FileProblem(f"{task}/{method}, voting_grades.parquet: {error}") from error
+        return {
+            budget: (np.stack([of[budget][0] for of in counted]),
+                     np.stack([of[budget][1] for of in counted]))
+            for budget in (counted[0] if counted else ())
+            if all(budget in of for of in counted)
+        }  # fmt: skip
 
     def seeds(self, of: Mapping[Place, pd.DataFrame], task: str, node: str) -> list[pd.DataFrame]:
         """What is there of a method, over seeds."""
@@ -61,9 +95,13 @@ def read_evidence(
         FileProblem: one is missing or damaged, or models were graded on different problems.
     """
     read = read_all_grades(grades)
+    found = {name: read_all_attempts(paths) for name, paths in views.items()}
     return Evidence(
         summarise(read, job),
         read,
         read_all_logs(logs),
-        **{name: read_all_attempts(paths) for name, paths in views.items()},
+        voting=found.get("voting", {}),
+        familiar=found.get("familiar", {}),
+        snapshots=found.get("snapshots", {}),
+        views=frozenset(views),
     )

@@ -17,20 +17,26 @@ _IDENTITY = ("task", "method", "label", "decoding", "n", "samples", "seeds")
 
 
 def comparison_csv(
-    report: Report, shown: Sequence[Summary], of_paper: Mapping[str, paper.Row]
+    report: Report,
+    shown: Sequence[Summary],
+    of_paper: Mapping[str, paper.Row],
+    reference: str = "base",
 ) -> pd.DataFrame:
     """One row per task, method and decoding; percent of problems, and p-values in 0..1.
 
     ``X``, ``X_low``, ``X_high``: a metric and its 95 % interval; ``X_per_seed``: a JSON list in
-    the order of ``seeds``. ``tN_vs_base``: difference to the base's, likewise, with ``_p``.
+    the order of ``seeds``. ``tN_vs_base``: difference to the base's, likewise, with ``_p``. With
+    another ``reference``, ``tN_vs_<reference>`` too; p as they are, not corrected for their number.
     ``paper_X``: the paper's number, which is greedy. ``repair``: second attempts that are right
     after another writer's wrong program, where the task has such (the paper's MBPP-R).
     """
-    names = [*_METRICS, "t1_vs_base", "t2_vs_base"]
+    against = [f"{turn}_vs_{name}" for name in dict.fromkeys(("base", reference))
+               for turn in ("t1", "t2")]  # fmt: skip
+    names = [*_METRICS, *against]
     columns = [
         *_IDENTITY,
         *(column for name in names for column in _estimate_columns(name)),
-        *(f"{turn}_vs_base{end}" for turn in ("t1", "t2") for end in ("_p", "_p_per_seed")),
+        *(f"{name}{end}" for name in against for end in ("_p", "_p_per_seed")),
         "truncated_attempts",
         *(f"paper_{name}" for name in PAPER_METRICS),
     ]
@@ -86,7 +92,7 @@ def pass_at_k_csv(report: Report) -> pd.DataFrame:
 
 def claims_csv(found: Mapping[str, Sequence[Finding]]) -> pd.DataFrame:
     """One row per task and claim; the difference in points, p in 0..1, adjusted in a family."""
-    columns = ["task", "claim", "text", "source", "measured", "said", "family",
+    columns = ["task", "claim", "text", "source", "measured", "said", "family", "seeds",
                *_estimate_columns("difference"), "bootstrap_low", "bootstrap_high", "p",
                "verdict"]  # fmt: skip
     rows = []
@@ -131,12 +137,13 @@ def _comparison_row(summary: Summary, of_paper: Mapping[str, paper.Row]) -> dict
     row = _identity(summary)
     for name in _METRICS:
         row |= _estimate(name, summary.metrics[name])
-    for turn, against in summary.against_base.items():
-        row |= _estimate(f"{turn}_vs_base", against.difference.percent())
-        row[f"{turn}_vs_base_p"] = against.p
-        row[f"{turn}_vs_base_p_per_seed"] = json.dumps(
-            [float(f"{p:.10g}") for p in against.p_per_seed]
-        )
+    for name, compared in summary.against.items():
+        for turn, against in compared.items():
+            row |= _estimate(f"{turn}_vs_{name}", against.difference.percent())
+            row[f"{turn}_vs_{name}_p"] = against.p
+            row[f"{turn}_vs_{name}_p_per_seed"] = json.dumps(
+                [float(f"{p:.10g}") for p in against.p_per_seed]
+            )
     row["truncated_attempts"] = summary.truncated_attempts
     theirs = of_paper.get(summary.method.name) if summary.decoding == "greedy" else None
     return row | {f"paper_{name}": getattr(theirs, name, None) for name in PAPER_METRICS}

@@ -6,12 +6,13 @@ from textwrap import wrap
 
 NONE = "–"
 LABEL_WIDTH = 22  # characters of a row's label on one line of LaTeX
+LINES = 2  # of a label; longer ones are set as paragraphs
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": "$<$", ">": "$>$", "|": "$|$", "−": "$-$", "–": "--", "→": r"$\rightarrow$",
-    "≥": r"$\geq$", "≤": r"$\leq$", "±": r"$\pm$", "×": r"$\times$",
+    "§": r"\S{}", "≥": r"$\geq$", "≤": r"$\leq$", "±": r"$\pm$", "×": r"$\times$",
     "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\epsilon$",
     "η": r"$\eta$", "λ": r"$\lambda$", "μ": r"$\mu$", "π": r"$\pi$", "ρ": r"$\rho$",
     "σ": r"$\sigma$", "τ": r"$\tau$", "Δ": r"$\Delta$",
@@ -88,6 +89,9 @@ def latex(table: Table) -> str:
     """A ``table*`` environment; needs ``\\usepackage{booktabs}`` and nothing else."""
     shown = [index for index, column in enumerate(table.columns) if column.on_paper]
     columns = [table.columns[index] for index in shown]
+    labels = [row[0].text for rows in table.groups.values() for row in rows]
+    paragraphs = any(len(wrap(label, LABEL_WIDTH)) > LINES for label in labels)
+    first = r"p{0.36\linewidth}" if paragraphs else "l"
     body: list[str] = []
     for task, rows in table.groups.items():
         body.append(r"\midrule")
@@ -95,7 +99,7 @@ def latex(table: Table) -> str:
             heading = rf"\multicolumn{{{len(columns)}}}{{l}}{{\textit{{{escape(task)}}}}} \\"
             body += [heading, r"\addlinespace"]
         for row in rows:
-            body += _latex_rows([row[index] for index in shown])
+            body += _latex_rows([row[index] for index in shown], paragraphs)
     return "\n".join(
         [
             r"\begin{table*}",
@@ -104,7 +108,7 @@ def latex(table: Table) -> str:
             rf"\label{{tab:{table.name}}}",
             r"\footnotesize",
             r"\setlength{\tabcolsep}{3pt}",
-            rf"\begin{{tabular}}{{l{'c' * (len(columns) - 1)}}}",
+            rf"\begin{{tabular}}{{{first}{'c' * (len(columns) - 1)}}}",
             r"\toprule",
             *_latex_head(columns),
             *body,
@@ -138,9 +142,9 @@ def _latex_head(columns: Sequence[Column]) -> list[str]:
     return [over, *(rf"\cmidrule(lr){{{first}-{last}}}" for _, first, last in named), titles]
 
 
-def _latex_rows(cells: Sequence[Cell]) -> list[str]:
+def _latex_rows(cells: Sequence[Cell], paragraphs: bool) -> list[str]:
     """A row, and one under it for intervals and for what a long label has left."""
-    label, *more = wrap(cells[0].text, LABEL_WIDTH)
+    label, *more = [cells[0].text] if paragraphs else wrap(cells[0].text, LABEL_WIDTH)
     over = [escape(label), *map(_latex_cell, cells[1:])]
     under = [escape(" ".join(more)), *map(_latex_interval, cells[1:])]
     return [_latex_row(over), *([_latex_row(under) + "[2pt]"] if any(under) else [])]

@@ -62,17 +62,20 @@ def read_attempts(path: Path) -> pd.DataFrame:
 
 
 def read_all_attempts(paths: Iterable[Path]) -> dict[Place, pd.DataFrame]:
-    """The graded attempts of many models."""
-    return {place(path): read_attempts(path) for path in paths}
+    """The graded attempts of many models; a file without any counts as not there."""
+    read = {place(path): read_attempts(path) for path in paths}
+    return {where: attempts for where, attempts in read.items() if len(attempts)}
 
 
-def read_grades(path: Path) -> Grades:
-    """The graded attempts of one model.
+def read_grades(path: Path) -> Grades | None:
+    """The graded attempts of one model; None where there are none at all.
 
     Raises:
         FileProblem: the file is missing or damaged, or its attempts are not complete.
     """
     table = read_attempts(path)
+    if not len(table):
+        return None
     found = [decoding for decoding in DECODINGS if (table["decoding"] == decoding).any()]
     if "greedy" not in found:
         raise files.damaged(path, "no greedy attempts")
@@ -84,8 +87,9 @@ def read_grades(path: Path) -> Grades:
 
 
 def read_all_grades(paths: Iterable[Path]) -> dict[Place, Grades]:
-    """The graded attempts of many models."""
-    return {place(path): read_grades(path) for path in paths}
+    """The graded attempts of many models; a file without any counts as not there."""
+    read = ((place(path), read_grades(path)) for path in paths)
+    return {where: grades for where, grades in read if grades is not None}
 
 
 def read_log(path: Path) -> pd.DataFrame:

@@ -31,9 +31,9 @@ Price's (2012), which stay inside their range and do not shrink to nothing at 0 
 seed and greedy decoding n_eff = n, and these are exactly the textbook intervals.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import numpy as np
 from scipy import stats
@@ -43,6 +43,7 @@ from selfcorrect.analysis.metrics import Shares
 CONFIDENCE = 0.95
 REPLICATES = 2000  # of the bootstrap
 Interval = tuple[float, float]
+Ratio = tuple[Shares, Shares]  # a part and the whole that it is of, each (S, n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,13 @@ class Estimate:
 class Comparison:
     """A paired comparison: the difference, its two-sided p-value, and the p-value in each seed.
 
-    ``bootstrap`` is the difference's interval by the paired bootstrap.
+    ``bootstrap()`` is the difference's interval by the paired bootstrap.
     """
 
     difference: Estimate
     p: float
     p_per_seed: tuple[float, ...]
-    bootstrap: Interval
+    bootstrap: Callable[[], Interval]
 
 
 def variance_of_mean(x: Shares) -> tuple[float, float]:
@@ -186,7 +187,7 @@ def compare(ours: Shares, theirs: Shares) -> Comparison:
         difference=difference(np.maximum(gap, 0), np.maximum(-gap, 0)),
         p=p_per_seed[0] if len(gap) == 1 else _paired(gap),
         p_per_seed=p_per_seed,
-        bootstrap=bootstrap(gap),
+        bootstrap=partial(bootstrap, gap),
     )
 
 
@@ -200,19 +201,30 @@ def contrast(gap: Shares) -> Comparison:
     value = float(gap.mean())
     per_seed = tuple(map(float, gap.mean(axis=1)))
     estimate = Estimate(value, value - half, value + half, per_seed)
-    return Comparison(estimate, _paired(gap), tuple(map(_paired, gap)), bootstrap(gap))
+    p_per_seed = tuple(map(_paired, gap))
+    return Comparison(estimate, _paired(gap), p_per_seed, partial(bootstrap, gap))
 
 
-def contrast_of_ratios(ours: tuple[Shares, Shares], theirs: tuple[Shares, Shares]) -> Comparison:
+def contrast_of_ratios(ours: Ratio, theirs: Ratio) -> Comparison | None:
     """Difference of two ratios (part, whole) on the same problems and seeds; see ``ratio``.
 
-    Both are linearised, so that what they share of problems and seeds cancels.
+    Both are linearised, so that what they share of problems and seeds cancels. None where a seed
+    has nothing that counts: there is no ratio to compare.
     """
+    if not all(whole.any(axis=1).all() for _, whole in (ours, theirs)):
+        return None
     (part, whole), (their_part, their_whole) = ours, theirs
     one, other = float(part.mean() / whole.mean()), float(their_part.mean() / their_whole.mean())
     moved = (part - one * whole) / whole.mean()
     their_moved = (their_part - other * their_whole) / their_whole.mean()
-    return contrast(moved - their_moved + (one - other))
+    made = contrast(moved - their_moved + (one - other))
+    per_seed = part.mean(axis=1) / whole.mean(axis=1)
+    per_seed = per_seed - their_part.mean(axis=1) / their_whole.mean(axis=1)
+    return replace(
+        made,
+        difference=replace(made.difference, per_seed=tuple(map(float, per_seed))),
+        bootstrap=partial(_bootstrap_of_ratios, ours, theirs),
+    )
 
 
 def bootstrap(gap: Shares) -> Interval:
@@ -221,9 +233,24 @@ def bootstrap(gap: Shares) -> Interval:
     Seeds and problems are drawn independently of each other, so a draw keeps the crossed design.
     The draws are the same for every array of a shape: repeated calls agree.
     """
-    of_seeds, of_problems = _draws(*gap.shape)
-    means = ((of_seeds @ gap) * of_problems).sum(axis=1)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return _central(_means(gap))
+
+
+def _bootstrap_of_ratios(ours: Ratio, theirs: Ratio) -> Interval:
+    (part, whole), (their_part, their_whole) = (map(_means, each) for each in (ours, theirs))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _central(part / whole - their_part / their_whole)
+
+
+def _means(x: Shares) -> Shares:
+    """The mean of ``x``, (S, n), in every replicate."""
+    of_seeds, of_problems = _draws(*x.shape)
+    means: Shares = ((of_seeds @ x) * of_problems).sum(axis=1)
+    return means
+
+
+def _central(replicates: Shares) -> Interval:
+    low, high = np.nanquantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 

@@ -11,8 +11,10 @@ from selfcorrect.analysis import metrics, statistics
 from selfcorrect.analysis.metrics import Outcomes, Shares
 from selfcorrect.analysis.results import DECODINGS, Grades, Place
 from selfcorrect.analysis.statistics import Comparison, Estimate
-from selfcorrect.jobs import MethodRow, ReportJob
 from selfcorrect.records import Verdict
+from selfcorrect.reporting import MethodRow, ReportJob
+
+REFERENCES = ("base", "score")  # the methods that others are compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +22,11 @@ class Summary:
     """One method on one task under one decoding; all estimates are in percent of problems.
 
     ``metrics``: by name, those of ``metrics.per_problem`` and ``delta``. ``turns``: accuracy of
-    each attempt. ``later``: accuracy of the last attempt minus that of the second, where there are
-    more than two. ``pass_at``: pass@k of first and second attempts, by k. ``verdicts``: how many
-    attempts of all turns and seeds got each. ``against_base``: t1 and t2 compared with the base's;
-    empty for the base and without one.
+    each attempt that every seed has. ``gain``: the last one's minus the first one's. ``later``:
+    the last one's minus the second one's, where there are more than two. ``pass_at``: pass@k of
+    first and second attempts, by k. ``verdicts``: how many attempts of all turns and seeds got
+    each. ``against``: by ``REFERENCES``, t1 and t2 compared with that method's; without the method
+    itself and what is not there.
     """
 
     task: str
@@ -34,10 +37,11 @@ class Summary:
     seeds: tuple[int, ...]
     metrics: Mapping[str, Estimate]
     turns: tuple[Estimate, ...]
+    gain: Estimate
     later: Estimate | None
     pass_at: Mapping[int, tuple[Estimate, ...]]
     verdicts: Mapping[str, int]
-    against_base: Mapping[str, Comparison]
+    against: Mapping[str, Mapping[str, Comparison]]
 
     @property
     def truncated_attempts(self) -> int:
@@ -103,6 +107,18 @@ class Report:
         return next((row.label for row in self.spec.methods if row.name == node), node)
 
 
+def holm_against(shown: Sequence[Summary], reference: str) -> dict[tuple[str, str], float]:
+    """By task and method: Holm's p of t2 against a reference's, over the methods of the task."""
+    found: dict[tuple[str, str], float] = {}
+    for task in dict.fromkeys(summary.task for summary in shown):
+        compared = {summary.method.name: summary.against[reference]["t2"].p
+                    for summary in shown
+                    if summary.task == task and reference in summary.against}  # fmt: skip
+        adjusted = statistics.holm(list(compared.values()))
+        found |= {(task, name): p for name, p in zip(compared, adjusted, strict=True)}
+    return found
+
+
 def most_turns(summaries: Sequence[Summary]) -> int:
     """The largest number of attempts; 2 for no summaries."""
     return max((len(summary.turns) for summary in summaries), default=2)
@@ -120,10 +136,13 @@ def summarise(grades: Mapping[Place, Grades], spec: ReportJob) -> Report:
             _check_same_problems(grades, task, decoding)
         for row in spec.methods:
             for decoding in DECODINGS:
-                found = by_seed(grades, spec.seeds, task, row.name, decoding)
-                base = by_seed(grades, spec.seeds, task, "base", decoding)
+                found, *others = (
+                    by_seed(grades, spec.seeds, task, name, decoding)
+                    for name in (row.name, *REFERENCES)
+                )
                 if found:
-                    summaries.append(_summary(task, row, decoding, found, base))
+                    references = dict(zip(REFERENCES, others, strict=True))
+                    summaries.append(_summary(task, row, decoding, found, references))
     missing = [
         place
         for task in spec.tasks
@@ -166,14 +185,15 @@ def _summary(
     row: MethodRow,
     decoding: str,
     found: Mapping[int, Outcomes],
-    base: Mapping[int, Outcomes],
+    references: Mapping[str, Mapping[int, Outcomes]],
 ) -> Summary:
     shares = stacked(found)
     first = next(iter(found.values()))
-    by_turn = np.stack([metrics.accuracy_by_turn(of) for of in found.values()])  # (S, n, T)
+    accuracies = [metrics.accuracy_by_turn(of) for of in found.values()]
+    turns = min(of.shape[1] for of in accuracies)  # a seed may have had fewer attempts
+    by_turn = np.stack([of[:, :turns] for of in accuracies])  # (S, n, T)
     estimates = {name: statistics.share(values) for name, values in shares.items()}
     estimates["delta"] = statistics.difference(shares["i_to_c"], shares["c_to_i"])
-    shared = [seed for seed in found if seed in base and row.name != "base"]
     return Summary(
         task=task,
         method=row,
@@ -184,10 +204,15 @@ def _summary(
         metrics={name: estimate.percent() for name, estimate in estimates.items()},
         turns=tuple(statistics.share(by_turn[..., turn]).percent()
                     for turn in range(by_turn.shape[-1])),
-        later=_later(by_turn) if by_turn.shape[-1] > 2 else None,
+        gain=_gain(by_turn, since=0),
+        later=_gain(by_turn, since=1) if turns > 2 else None,
         pass_at=_pass_at(found),
         verdicts=sum((Counter(of.verdicts) for of in found.values()), Counter()),
-        against_base=_against(found, base, shared) if shared else {},
+        against={
+            name: _against(found, theirs, shared)
+            for name, theirs in references.items()
+            if name != row.name and (shared := [seed for seed in found if seed in theirs])
+        },
     )  # fmt: skip
 
 
@@ -200,21 +225,20 @@ def stacked(found: Mapping[int, Outcomes]) -> dict[str, Shares]:
 def _pass_at(found: Mapping[int, Outcomes]) -> dict[int, tuple[Estimate, ...]]:
     seeds = [metrics.chances_of_one_right(of) for of in found.values()]
     ks = set.intersection(*(set(seed) for seed in seeds))  # a seed may have had fewer samples
-    stacked = {k: np.stack([seed[k] for seed in seeds]) for k in sorted(ks)}  # (S, n, 2)
+    chances = {k: np.stack([seed[k] for seed in seeds]) for k in sorted(ks)}  # (S, n, 2)
     return {
         k: tuple(statistics.share(values[..., turn]).percent() for turn in range(2))
-        for k, values in stacked.items()
+        for k, values in chances.items()
     }
 
 
-def _later(by_turn: Shares) -> Estimate:
-    gap = by_turn[..., -1] - by_turn[..., 1]
-    return statistics.difference(np.maximum(gap, 0), np.maximum(-gap, 0)).percent()
+def _gain(by_turn: Shares, since: int) -> Estimate:
+    return statistics.compare(by_turn[..., -1], by_turn[..., since]).difference.percent()
 
 
 def _against(
-    found: Mapping[int, Outcomes], base: Mapping[int, Outcomes], seeds: Sequence[int]
+    found: Mapping[int, Outcomes], others: Mapping[int, Outcomes], seeds: Sequence[int]
 ) -> dict[str, Comparison]:
     ours = stacked({seed: found[seed] for seed in seeds})
-    theirs = stacked({seed: base[seed] for seed in seeds})
+    theirs = stacked({seed: others[seed] for seed in seeds})
     return {turn: statistics.compare(ours[turn], theirs[turn]) for turn in ("t1", "t2")}

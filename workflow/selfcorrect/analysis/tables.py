@@ -13,13 +13,13 @@ from pathlib import Path
 import pandas as pd
 
 from selfcorrect import paper
-from selfcorrect.analysis.claims import MARGIN, Finding, findings
+from selfcorrect.analysis.claims import CLAIMS, Finding, findings
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.metrics import PAPER_METRICS
 from selfcorrect.analysis.numbers import attempts_csv, claims_csv, comparison_csv, pass_at_k_csv
 from selfcorrect.analysis.render import NONE, Cell, Column, Table, latex, markdown, number
 from selfcorrect.analysis.statistics import Estimate, Interval
-from selfcorrect.analysis.summary import Report, Summary, most_turns
+from selfcorrect.analysis.summary import Report, Summary, holm_against, most_turns
 from selfcorrect.records import Verdict
 
 TITLES = {
@@ -34,11 +34,12 @@ SHORT_TITLES = {"t1": "t1", "t2": "t2", "delta": "Δ"}  # of the paper's columns
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class MethodTable:
     """A table of methods beside the paper's numbers.
 
     ``methods``: which (``tables`` of the config). ``programming``: on tasks whose answers are
     programs, on the others, or on all (None). ``columns``: those that the paper has.
+    ``reference``: the method that the others' second attempts are compared with.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Comparison:
     paper: Mapping[str, paper.Row]
     source: str
     columns: Sequence[str]
+    reference: str = "base"
 
     def tasks(self, report: Report) -> list[str]:
         """The tasks that the table is about."""
@@ -68,21 +70,20 @@ class Comparison:
 
 MATH500 = "of arXiv 2409.12917v2, Gemini 1.5 Flash on MATH500"
 HUMANEVAL = "of arXiv 2409.12917v2, Gemini 1.0 Pro trained on MBPP, on HumanEval"
-COMPARISONS = (
-    Comparison(
+METHOD_TABLES = (
+    MethodTable(
         "main", "Self-correction of every method", "main", False,
         paper.MATH, f"Tables 1 and 2 {MATH500}", PAPER_METRICS,
     ),
-    Comparison(
+    MethodTable(
         "code", "Self-correction of every method on programs", "main", True,
         paper.CODE, f"Table 3 {HUMANEVAL}", ("mbpp_r", *PAPER_METRICS),
     ),
-    Comparison(
+    MethodTable(
         "ablations", "Ablations of SCoRe", "ablations", None,
-        paper.ABLATIONS, f"Table 4 {MATH500}", ("t1", "t2", "delta"),
+        paper.ABLATIONS, f"Table 4 {MATH500}", ("t1", "t2", "delta"), "score",
     ),
 )  # fmt: skip
-SAID = {"above": "> 0", "below": "< 0", "within": f"within ±{MARGIN:g}"}
 # On how much a row was measured; LaTeX has it in the caption.
 EXTENT = (Column("n", on_paper=False), Column("seeds", on_paper=False))
 # Verdicts of the sandbox that a reader must not take for wrong answers.
@@ -101,28 +102,29 @@ def write(evidence: Evidence, folder: Path) -> None:
 def tables(evidence: Evidence) -> Iterator[tuple[Table, pd.DataFrame]]:
     """All tables, for people and in numbers."""
     report = evidence.report
-    for of in COMPARISONS:
+    for of in METHOD_TABLES:
         if of.tasks(report):
-            numbers = comparison_csv(report, of.shown(report), of.paper)
+            numbers = comparison_csv(report, of.shown(report), of.paper, of.reference)
             yield comparison_table(report, of), numbers
     yield attempts_table(report), attempts_csv(report)
     yield pass_at_k_table(report), pass_at_k_csv(report)
     found = {task: findings(evidence, task) for task in report.spec.tasks}
-    yield claims_table(report, found), claims_csv(found)
+    yield claims_table(evidence, found), claims_csv(found)
 
 
-def comparison_table(report: Report, of: Comparison) -> Table:
+def comparison_table(report: Report, of: MethodTable) -> Table:
     """``main`` or ``ablations`` for people: greedy decoding, the best second attempt in bold."""
     shown = [summary for summary in of.shown(report) if summary.decoding == "greedy"]
     repairs = {summary.task for summary in shown if report.repair(summary) is not None}
     best = {task: max(summary.metrics["t2"].value for summary in shown if summary.task == task)
             for task in report.spec.tasks
             if any(summary.task == task for summary in shown)}  # fmt: skip
+    adjusted = holm_against(shown, of.reference) if of.reference != "base" else {}
 
     def cells(summary: Summary) -> list[Cell]:
         theirs = of.paper.get(summary.method.name)
         is_best = summary.metrics["t2"].value == best[summary.task]
-        against = summary.against_base.get("t2")
+        against = summary.against.get(of.reference)
         repair = report.repair(summary)
         return [
             Cell(summary.method.label),
@@ -131,7 +133,8 @@ def comparison_table(report: Report, of: Comparison) -> Table:
               for name in PAPER_METRICS),
             Cell(number(summary.metrics["same"].value)),
             Cell(f"{number(summary.metrics['truncated'].value)} ({summary.truncated_attempts})"),
-            Cell(_p_value(against.p) if against else NONE),
+            Cell(_p_value(adjusted.get((summary.task, summary.method.name), against["t2"].p))
+                 if against else NONE),
             *_extent(summary),
             *(Cell(number(getattr(theirs, name, None), signed=name == "delta"))
               for name in of.columns),
@@ -156,7 +159,8 @@ def comparison_table(report: Report, of: Comparison) -> Table:
             _about_intervals(report),
             "Δ(t1,t2) = Acc@t2 − Acc@t1 = Δi→c − Δc→i: problems put right minus problems put wrong "
             "by the second attempt. y2 = y1: second attempts that repeat the first to the letter. "
-            f"p: Acc@t2 against {report.label('base')}'s on the same problems, {_test(report)}. "
+            f"p: Acc@t2 against {report.label(of.reference)}'s on the same problems, "
+            f"{_test(report)}{' (Holm, over the rows of a task)' if adjusted else ''}. "
             "Best Acc@t2 in bold.",
             *(["repair: second attempts that are right after another writer's wrong program, the "
                "task's counterpart of the paper's MBPP-R."] if repairs else []),
@@ -249,39 +253,51 @@ def pass_at_k_table(report: Report) -> Table:
     )
 
 
-def claims_table(report: Report, found: Mapping[str, Sequence[Finding]]) -> Table:
+def claims_table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
     """Each claim of the paper, what decides it, and the verdict."""
+    report = evidence.report
+    wanted = len(report.spec.seeds)
 
     def cells(of: Finding) -> list[Cell]:
+        signed = of.claim.direction in ("above", "below")
+        partly = f" ({of.seeds} of {wanted} seeds)" if 0 < of.seeds < wanted else ""
         return [
             Cell(of.claim.text),
             Cell(of.claim.source),
             Cell(of.claim.measured),
-            Cell(SAID[of.claim.direction]),
+            Cell(of.claim.said),
             _cell(of.difference, signed=True) if of.difference else Cell(NONE),
             Cell(_interval(of.bootstrap, signed=True) if of.bootstrap else NONE),
-            Cell(_p_value(of.p) if of.p is not None and of.claim.direction != "within" else NONE),
-            Cell(of.verdict, bold=of.verdict == "reproduced"),
+            Cell(_p_value(of.p) if of.p is not None and signed else NONE),
+            Cell(of.verdict + partly, bold=of.verdict == "reproduced"),
         ]
 
+    left = [claim.name for claim in CLAIMS if claim.view not in ("", *evidence.views)]
     return Table(
         name="claims",
         caption=f"The paper's claims: {', '.join(report.spec.tasks)}, {report.seeds_in_words()}, "
-        "greedy decoding, points.",
+        "points; greedy decoding, but for votes.",
         columns=[
-            Column("Claim"), Column("paper"), Column("measured"), Column("said"),
-            Column("came out"), Column("bootstrap"), Column("p"), Column("verdict"),
+            Column("Claim"), Column("paper"), Column("measured", on_paper=False),
+            Column("said"), Column("came out"), Column("bootstrap", on_paper=False), Column("p"),
+            Column("verdict"),
         ],
         groups={task: [cells(of) for of in rows] for task, rows in found.items()},
         notes=[
-            _about_intervals(report),
-            "reproduced: the contrary is excluded at 5 %; not reproduced: the claim is; undecided: "
-            f"neither. A claim of no difference is reproduced where the whole interval is within "
-            f"{MARGIN:g} points, not reproduced where it is wholly outside. p: {_test(report)}, "
-            "two-sided, against no difference; those of the ablations are Holm's. bootstrap: the "
-            "difference's interval by the paired bootstrap, a check that decides nothing. not "
-            "tested: what it needs was not run, or runs for the figures alone (votes, models kept "
-            "during fine-tuning).",
+            "In brackets: 95 % intervals over "
+            + ("seeds and problems, which are crossed." if wanted > 1 else "problems of this seed.")
+            + " reproduced: the contrary is excluded at 5 %, by the test and by the interval; not "
+            "reproduced: the claim is; undecided: neither. A claim of at most so many points, or "
+            "of a margin, is reproduced where the whole interval lies in it, not reproduced where "
+            "it lies wholly outside. not tested: what it needs was not run.",
+            f"p: {_test(report)} between accuracies, "
+            + ("the same" if wanted > 1 else "a paired normal test")
+            + " between other differences; two-sided, against no difference; those of the "
+            "ablations are Holm's, and so is that of the method that SCoRe does not beat, among "
+            "all that it is compared with. bootstrap: the difference's interval by the paired "
+            "bootstrap, a check that decides nothing.",
+            *([f"Decided in the report, from what its figures are drawn of: {', '.join(left)}."]
+              if left else []),
             *report.missing_in_words(),
         ],
     )  # fmt: skip

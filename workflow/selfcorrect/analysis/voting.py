@@ -4,6 +4,8 @@ The budget is in samples: K traces of two attempts cost as much as 2K first atte
 Fig. 1, right). A vote is among final answers, which are first attempts' in the one case and second
 attempts' in the other.
 
+- Answers that are written alike vote together, and right answers do however they are written. Of
+  programs only equal ones do: no reader could tell which others do the same.
 - An attempt without a readable answer has no vote; if none has one, the vote is lost.
 - Where several answers have the most votes, one of them is drawn: what is counted is the chance
   that it is right, so nothing hangs on an order.
@@ -20,6 +22,16 @@ from selfcorrect.analysis.metrics import Shares
 from selfcorrect.records import Verdict
 
 Vote = tuple[str | None, bool]  # an answer, and whether it is right
+UNREADABLE = {Verdict.UNPARSED.value, Verdict.TRUNCATED.value}
+RIGHT = "the right answer"
+
+
+def vote(answer: str | None, verdict: str, *, programs: bool) -> Vote:
+    """What a graded attempt votes for."""
+    if pd.isna(answer) or verdict in UNREADABLE:
+        return None, False
+    right = verdict == Verdict.RIGHT.value
+    return (RIGHT if right and not programs else answer), right
 
 
 def chance(votes: Sequence[Vote]) -> float:
@@ -29,9 +41,9 @@ def chance(votes: Sequence[Vote]) -> float:
         return 0.0
     most = max(counts.values())
     right = Counter(answer for answer, is_right in votes if is_right)
-    # Of equal answers the verdicts are equal too, but for one that ran out of time on a busy day.
+    # Of equal programs the verdicts are equal too, but for one that ran out of time on a busy day.
     leading = [right[answer] / count for answer, count in counts.items() if count == most]
-    return float(np.mean(leading))
+    return sum(leading) / len(leading)
 
 
 def accuracy(votes: Sequence[Vote], size: int) -> float:
@@ -43,7 +55,7 @@ def accuracy(votes: Sequence[Vote], size: int) -> float:
     if len(votes) < size:
         raise ValueError(f"a vote of {size} among {len(votes)} samples")
     starts = range(0, len(votes) - size + 1, size)
-    return float(np.mean([chance(votes[start : start + size]) for start in starts]))
+    return sum(chance(votes[start : start + size]) for start in starts) / len(starts)
 
 
 def budgets(samples: int) -> list[int]:
@@ -51,25 +63,27 @@ def budgets(samples: int) -> list[int]:
     return [2**power for power in range(1, samples.bit_length()) if 2**power <= samples]
 
 
-def curves(attempts: pd.DataFrame) -> dict[int, tuple[Shares, Shares]]:
+def curves(attempts: pd.DataFrame, *, programs: bool) -> dict[int, tuple[Shares, Shares]]:
     """By budget: accuracy of parallel and of corrected samples, each (n,), problems in order.
 
     ``attempts``: graded attempts at a temperature, a row each, with columns problem, sample, turn,
-    answer and verdict.
+    answer and verdict. ``programs``: whether answers are programs.
+
+    Raises:
+        ValueError: attempts are missing or doubled.
     """
     rows = attempts.sort_values(["problem", "turn", "sample"])
-    answers = rows["answer"].astype(object).where(rows["answer"].notna(), None)
-    votes = list(zip(answers, rows["verdict"] == Verdict.RIGHT.value, strict=True))
     problems, samples = rows["problem"].nunique(), rows["sample"].nunique()
-    turns = [
-        [votes[start : start + samples] for start in range(at * samples, len(votes), 2 * samples)]
-        for at in range(2)
-    ]
-    assert len(turns[0]) == len(turns[1]) == problems
+    if len(rows) != 2 * problems * samples or rows.duplicated(["problem", "turn", "sample"]).any():
+        raise ValueError("attempts are missing or doubled")
+    graded = zip(rows["answer"], rows["verdict"], strict=True)
+    votes = [vote(answer, verdict, programs=programs) for answer, verdict in graded]
+    of_each = [votes[start : start + samples] for start in range(0, len(votes), samples)]
+    first, second = of_each[::2], of_each[1::2]
     return {
         budget: (
-            np.array([accuracy(of, budget) for of in turns[0]]),
-            np.array([accuracy(of, budget // 2) for of in turns[1]]),
+            np.array([accuracy(of, budget) for of in first]),
+            np.array([accuracy(of, budget // 2) for of in second]),
         )
         for budget in budgets(samples)
     }

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect import files
     from selfcorrect.analysis import figures
     from selfcorrect.analysis.evidence import read_evidence
-    from selfcorrect.jobs import ReportJob
+    from selfcorrect.reporting import ReportJob
 
     job = cli.job(ReportJob, arguments.spec)
     evidence = read_evidence(

@@ -12,7 +12,7 @@ from selfcorrect.analysis.figures.style import MISSING, OTHER, colour, tint
 from selfcorrect.analysis.render import number
 from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report, Summary
-from selfcorrect.jobs import MethodRow
+from selfcorrect.reporting import MethodRow
 
 TITLES = {"main": "Self-correction of every method", "ablations": "Ablations of SCoRe"}
 

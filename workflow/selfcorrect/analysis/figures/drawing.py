@@ -1,6 +1,6 @@
 """What a figure is: a name, what is drawn, and words that stand alone; and what figures share."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from textwrap import fill
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from selfcorrect.analysis.figures.style import MISSING
+from selfcorrect.analysis.results import Place
 from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report
 
@@ -53,11 +54,23 @@ def say_missing(axes: Axes, what: str) -> None:
 
 def band(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], **line: Any) -> None:
     """Estimates in percent over ``x`` as a line, with their intervals as a band around it."""
-    (drawn,) = axes.plot(x, [of.value for of in estimates], marker="o", markersize=2.5, lw=1.2,
-                         **line)  # fmt: skip
+    how: dict[str, Any] = {"marker": "o", "markersize": 2.5, "lw": 1.2, **line}
+    (drawn,) = axes.plot(x, [of.value for of in estimates], **how)
     axes.fill_between(
         x, [of.low for of in estimates], [of.high for of in estimates],
         color=drawn.get_color(), alpha=0.15, linewidth=0,
+    )  # fmt: skip
+
+
+def whiskers(
+    axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], *, hollow: bool, **line: Any
+) -> None:
+    """Estimates in percent over ``x`` as marks with their intervals, joined by a line."""
+    ends = [[of.value - of.low for of in estimates], [of.high - of.value for of in estimates]]
+    axes.errorbar(
+        x, [of.value for of in estimates], yerr=ends, markersize=3, lw=1.2, capsize=2,
+        elinewidth=0.8, markerfacecolor="#ffffff" if hollow else line["color"],
+        **{"marker": "o", **line},
     )  # fmt: skip
 
 
@@ -70,6 +83,22 @@ def titled(report: Report, method: str, task: str) -> str:
 def over(report: Report) -> str:
     """What intervals are over, for captions."""
     return "over problems" if len(report.spec.seeds) == 1 else "over seeds and problems"
+
+
+def lacking(
+    report: Report, there: Collection[Place], wanted: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """What is not there of the methods that are wanted of each task, in words."""
+    found = []
+    for task, methods in wanted.items():
+        for method in methods:
+            seeds = [str(seed) for seed in report.spec.seeds
+                     if Place(task, method, seed) not in there]  # fmt: skip
+            if seeds:
+                partly = len(seeds) < len(report.spec.seeds)
+                which = f", seed{'s'[: len(seeds) - 1]} {', '.join(seeds)}" if partly else ""
+                found.append(f"{report.label(method)} on {task}{which}")
+    return found
 
 
 def sentence(missing: Sequence[str]) -> str:

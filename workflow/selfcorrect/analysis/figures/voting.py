@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 from matplotlib.lines import Line2D
 
-from selfcorrect.analysis import statistics, voting
+from selfcorrect.analysis import statistics
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.figures.drawing import (
     Drawing,
     band,
+    lacking,
     over,
     panels,
     say_missing,
@@ -27,8 +27,9 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     report = evidence.report
     tasks = report.spec.tasks
     figure, grid = panels(1, len(tasks), 2.6, 2.2, sharey=True)
-    missing, shown = [], {}
+    shown = {}
     for axes, task in zip(grid[0], tasks, strict=True):
+        axes.set_title(task if len(tasks) > 1 else "", loc="left")
         for method in evidence.methods_with(evidence.voting, task):
             curves = estimated(evidence, task, method)
             shown[method] = colour(method)
@@ -37,13 +38,11 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
                      color=colour(method))  # fmt: skip
         if not evidence.methods_with(evidence.voting, task):
             say_missing(axes, "no sampled traces that vote")
-            missing.append(f"{task}, no sampled traces that vote")
             continue
         axes.set_xscale("log", base=2)
         ticks = sorted({int(x) for line in axes.lines for x in line.get_xdata()})
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.set(xlabel="Samples per problem")
-        axes.set_title(task if len(tasks) > 1 else "", loc="left")
         tidy(axes)
     grid[0, 0].set_ylabel("Accuracy of the vote (%)")
     handles = [
@@ -55,24 +54,28 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     caption = (
         "Accuracy of a majority vote by the number of samples it takes: 2K first attempts in "
         "parallel (dashed) against K traces whose second attempts vote (solid), "
-        f"{temperatures(evidence)}, {report.seeds_in_words()}. Attempts without a readable answer "
-        "have no vote; among answers with equally many votes one is drawn, and its chance to be "
-        f"right is counted. Bands are 95 % intervals {over(report)}."
+        f"{temperatures(evidence)}, {report.seeds_in_words()}{_problems(evidence)}. Attempts "
+        "without a readable answer have no vote; among answers with equally many votes one is "
+        "drawn, and its chance to be right is counted. Right answers vote together however they "
+        "are written; of programs only equal ones do. "
+        f"Bands are 95 % intervals {over(report)}."
     )
+    missing = lacking(report, evidence.voting, report.spec.shown["voting"])
     yield Drawing(
         "voting", "Inference compute", "Fig. 1 right", figure, caption + sentence(missing)
     )
 
 
+def _problems(evidence: Evidence) -> str:
+    counts = {place.task: of["problem"].nunique() for place, of in evidence.voting.items()}
+    return "".join(f", {count} problems of {task}" for task, count in counts.items())
+
+
 def estimated(evidence: Evidence, task: str, method: str) -> Curves:
     """By budget: parallel and corrected votes, in percent."""
-    seeds = [voting.curves(one) for one in evidence.seeds(evidence.voting, task, method)]
     return {
-        budget: tuple(  # type: ignore[misc]
-            statistics.share(np.stack([seed[budget][turn] for seed in seeds])).percent()
-            for turn in range(2)
-        )
-        for budget in seeds[0]
+        budget: (statistics.share(parallel).percent(), statistics.share(corrected).percent())
+        for budget, (parallel, corrected) in evidence.votes(task, method).items()
     }
 
 
