@@ -219,8 +219,9 @@ def test_a_sweep_over_tasks_has_a_line_a_method(write_grades):
     evidence = read_evidence(job, graded)
     (drawing,) = (of for of in figures.drawings(evidence) if of.name == "sweep_size")
     upper, _ = drawing.figure.axes
-    lines = [line for line in upper.lines if line.get_marker() == "o"]
+    lines = [line for line in upper.lines if line.get_marker() in "os"]
     assert [list(line.get_xdata()) for line in lines] == [[16, 32]] * 2
+    assert len({line.get_marker() for line in lines}) == 2  # not by colour alone
 
 
 def test_a_sweep_of_words_is_not_joined(write_grades):

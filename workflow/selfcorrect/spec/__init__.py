@@ -183,6 +183,10 @@ class Sweep(Strict):
     methods: dict[Name, float | str] = Field({}, description="methods, each with its value")
     tasks: dict[Name, float | str] = Field({}, description="or tasks, each with its value")
     lines: tuple[Name, ...] = Field((), description="methods that are shown over the `tasks`")
+    attempt: Literal["second", "last"] = Field(
+        "second", description="the attempt that is shown beside the first"
+    )
+    note: str = Field("", description="a sentence for the caption: what else a reader must know")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

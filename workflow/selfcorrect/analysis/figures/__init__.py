@@ -35,7 +35,8 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
 def write(evidence: Evidence, folder: Path) -> None:
     """Draw all figures into ``folder``, which is made: PDF, PNG and the caption as text.
 
-    ``index.json`` lists them in order, each with its title, caption and counterpart in the paper.
+    ``index.json`` lists them in order, each with its title, caption, counterpart in the paper
+    and width.
     """
     folder.mkdir(parents=True)
     index = []
@@ -44,6 +45,6 @@ def write(evidence: Evidence, folder: Path) -> None:
             save(drawing.figure, folder, drawing.name, drawing.caption)
             index.append({
                 "name": drawing.name, "title": drawing.title, "source": drawing.source,
-                "caption": drawing.caption,
+                "caption": drawing.caption, "inches": float(drawing.figure.get_size_inches()[0]),
             })  # fmt: skip
     files.write_json(folder / "index.json", index)

@@ -12,14 +12,17 @@ from selfcorrect.analysis.figures.drawing import (
     Drawing,
     band,
     in_steps,
+    lacking,
     over,
     panels,
     say_missing,
+    sentence,
     tidy,
     titled,
 )
-from selfcorrect.analysis.figures.style import FLOW, colour
+from selfcorrect.analysis.figures.style import FLOW, MARKERS, colour
 from selfcorrect.analysis.flow import Flow, flow
+from selfcorrect.analysis.summary import Report
 
 PARTS = {
     "kept": "right, as before",
@@ -39,36 +42,50 @@ def _accuracy(evidence: Evidence) -> Drawing:
     report = evidence.report
     tasks = report.spec.tasks
     figure, grid = panels(1, len(tasks), 2.6, 2.1, sharey=True)
-    names: dict[str, None] = {}
+    names: dict[str, str] = {}
     for axes, task in zip(grid[0], tasks, strict=True):
         shown = [of for of in report.with_more_attempts("greedy") if of.task == task]
         if not shown:
             say_missing(axes, "no method was given more than two attempts")
         for of in shown:
-            names[of.method.name] = None
-            band(axes, range(1, len(of.turns) + 1), of.turns, color=colour(of.method.name))
+            marker = names.setdefault(of.method.name, MARKERS[len(names) % len(MARKERS)])
+            band(axes, range(1, len(of.turns) + 1), of.turns, color=colour(of.method.name),
+                 marker=marker, markersize=3)  # fmt: skip
         axes.set_title(task if len(tasks) > 1 else "", loc="left")
         axes.set_xlabel("Attempt")
         in_steps(axes)
         tidy(axes)
     grid[0, 0].set_ylabel("Accuracy (%)")
-    handles = [Line2D([], [], color=colour(name), marker="o", markersize=2.5,
-                      label=report.label(name)) for name in names]  # fmt: skip
+    handles = [Line2D([], [], color=colour(name), marker=marker, markersize=3,
+                      label=report.label(name)) for name, marker in names.items()]  # fmt: skip
     if handles:
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 4))
     caption = (
         f"Accuracy of each of several attempts, greedy decoding, {report.seeds_in_words()}; bands "
-        f"are 95 % intervals {over(report)}. A model sees the problem and {_windows(evidence)}."
+        f"are 95 % intervals {over(report)}. A model sees the problem and {windows(report)}."
     )
-    return Drawing("attempts", "Accuracy over attempts", "Fig. 8", figure, caption)
+    return Drawing("attempts", "Accuracy over attempts", "Fig. 8", figure,
+                   caption + sentence(_lacking(evidence)))  # fmt: skip
 
 
-def _windows(evidence: Evidence) -> str:
-    windows = evidence.report.spec.windows
-    if set(windows.values()) == {1}:
-        return "its last attempt; older ones are dropped from the conversation"
-    said = ", ".join(f"{count} on {task}" for task, count in windows.items())
-    return f"its last attempts ({said}); older ones are dropped from the conversation"
+def _lacking(evidence: Evidence) -> list[str]:
+    report = evidence.report
+    return lacking(report, evidence.grades, report.spec.shown["attempts"])
+
+
+def windows(report: Report) -> str:
+    """What a model sees of its earlier attempts, in words."""
+    found = {
+        (task, report.label(name)): count
+        for task, of_task in report.spec.windows.items()
+        for name, count in of_task.items()
+    }
+    usual = min(found.values(), default=1)
+    last = "its last attempt" if usual == 1 else f"its last {usual} attempts"
+    more = [f"{label} on {task} its last {count}" for (task, label), count in found.items()
+            if count > usual]  # fmt: skip
+    rest = f" ({', '.join(more)}, as in training)" if more else ""
+    return f"{last}{rest}; older ones are dropped from the conversation"
 
 
 def _flow(evidence: Evidence) -> Drawing:
@@ -82,7 +99,9 @@ def _flow(evidence: Evidence) -> Drawing:
         for axes, method in zip(row, methods, strict=False):
             found = [flow(of) for of in evidence.outcomes(task, method).values()]
             if found:
-                _stack(axes, Flow(*(np.mean(parts, axis=0) for parts in zip(*found, strict=True))))
+                turns = min(len(of.kept) for of in found)  # a seed may have had fewer attempts
+                _stack(axes, Flow(*(np.mean([part[:turns] for part in parts], axis=0)
+                                    for parts in zip(*found, strict=True))))  # fmt: skip
             else:
                 say_missing(axes, "no grades")
             axes.set_title(titled(report, method, task), loc="left")
@@ -97,7 +116,8 @@ def _flow(evidence: Evidence) -> Drawing:
         "corrected, broken, or wrong as before, in percent of all problems, greedy decoding, "
         f"{report.seeds_in_words()}."
     )
-    return Drawing("flow", "Flow between right and wrong", "beyond the paper", figure, caption)
+    return Drawing("flow", "Flow between right and wrong", "beyond the paper", figure,
+                   caption + sentence(_lacking(evidence)))  # fmt: skip
 
 
 def _stack(axes: Axes, shares: Flow) -> None:

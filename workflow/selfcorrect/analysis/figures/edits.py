@@ -5,11 +5,18 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 
 from selfcorrect.analysis.edits import edit_ratios
 from selfcorrect.analysis.evidence import Evidence
-from selfcorrect.analysis.figures.drawing import Drawing, panels, say_missing, tidy
+from selfcorrect.analysis.figures.drawing import (
+    Drawing,
+    lacking,
+    panels,
+    say_missing,
+    sentence,
+    tidy,
+)
 from selfcorrect.analysis.figures.style import OTHER, colour, tint
 from selfcorrect.analysis.results import Place
 
@@ -26,15 +33,13 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
         figure, grid = panels(rows, min(PER_ROW, len(methods)), 1.45, 1.25, sharex=True)
         for axes in grid.ravel()[len(methods) :]:
             axes.set_axis_off()
+        reached = 0.0
         for axes, row in zip(grid.ravel(), methods, strict=False):
-            _draw(axes, evidence, task, row.name)
+            reached = max(reached, _draw(axes, evidence, task, row.name))
             axes.set_title(row.label, loc="left", fontsize=7)
             axes.tick_params(labelbottom=True, labelsize=7)
             tidy(axes)
-        reached = max((patch.get_x() + patch.get_width() for axes in grid.ravel()
-                       for patch in axes.patches if isinstance(patch, Rectangle)
-                       and patch.get_height() > 0), default=1.0)  # fmt: skip
-        grid[0, 0].set_xlim(0, min(1.0, reached + BINS[1]))
+        grid[0, 0].set_xlim(0, min(1.0, reached + 2 * BINS[1]) if reached else 1.0)
         figure.supxlabel("Edit distance / sum of lengths", fontsize=8)
         figure.supylabel("Traces (%)", fontsize=8)
         figure.legend(
@@ -50,10 +55,16 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
             "together. Filled: held-out problems; outlined, where sampled: training problems. "
             "Every panel's vertical axis is its own."
         )
-        yield Drawing(f"edits_{task}", f"Edits on {task}", "Fig. 4", figure, caption)
+        missing = lacking(report, evidence.grades, {task: [row.name for row in methods]})
+        asked = {task: report.spec.shown["familiar"].get(task, ())}
+        missing += [f"training problems of {of}"
+                    for of in lacking(report, evidence.familiar, asked)]  # fmt: skip
+        yield Drawing(f"edits_{task}", f"Edits on {task}", "Fig. 4", figure,
+                      caption + sentence(missing))  # fmt: skip
 
 
-def _draw(axes: Axes, evidence: Evidence, task: str, method: str) -> None:
+def _draw(axes: Axes, evidence: Evidence, task: str, method: str) -> float:
+    """Draw a method's histograms; returns the largest ratio."""
     report = evidence.report
     places = [Place(task, method, seed) for seed in report.spec.seeds]
     held_out = [
@@ -63,7 +74,7 @@ def _draw(axes: Axes, evidence: Evidence, task: str, method: str) -> None:
     ]
     if not held_out:
         say_missing(axes, "no grades")
-        return
+        return 0.0
     own = colour(method)
     _histogram(axes, np.concatenate(held_out), facecolor=tint(own), edgecolor=own, linewidth=0.6)
     familiar = [edit_ratios(of, "familiar")
@@ -71,6 +82,7 @@ def _draw(axes: Axes, evidence: Evidence, task: str, method: str) -> None:
     if familiar:
         _histogram(axes, np.concatenate(familiar), facecolor="none", edgecolor="#000000",
                    linewidth=0.7, histtype="step")  # fmt: skip
+    return float(np.concatenate([*held_out, *familiar]).max())
 
 
 def _histogram(axes: Axes, ratios: np.ndarray, **how: Any) -> None:

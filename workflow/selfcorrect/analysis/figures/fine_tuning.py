@@ -13,9 +13,11 @@ from selfcorrect.analysis.figures.drawing import (
     Drawing,
     band,
     in_steps,
+    lacking,
     over,
     panels,
     say_missing,
+    sentence,
     tidy,
     titled,
 )
@@ -41,13 +43,13 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
         if not methods:
             say_missing(row[0], "no models kept during fine-tuning")
         for axes, method in zip(row, methods, strict=False):
+            axes.set_title(titled(report, method, task), loc="left")
             if method not in evidence.methods_with(shown, task):
                 say_missing(axes, "no models kept during fine-tuning")
                 continue
             for whose, of_steps in estimated(evidence, task, method).items():
                 band(axes, list(of_steps), list(of_steps.values()), color=colour(method),
                      linestyle=WHOSE[whose][0])  # fmt: skip
-            axes.set_title(titled(report, method, task), loc="left")
             in_steps(axes)
             tidy(axes)
     figure.supxlabel("Step of fine-tuning", fontsize=8)
@@ -57,19 +59,20 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2.2)
     caption = (
         "Correction rate over the course of fine-tuning: of the problems whose first attempt is "
-        "wrong, how many the second attempt gets right. Dashed: after the base model's first "
-        "attempts, on which it is trained. Solid: after its own, as in use. Step 0 is the base. "
+        "wrong, how many the second attempt gets right, at held-out problems. Dashed: after the "
+        "base model's first attempts, the kind that it learns to correct. Solid: after its own, as "
+        "in use. Step 0 is the model that it starts from. Seeds have different numbers of traces "
+        "to learn from, and so of steps: the models that were kept first are put together at their "
+        "mean step, and so on, as many as every seed has. "
         f"Greedy decoding, {report.seeds_in_words()}; bands are 95 % intervals {over(report)}."
     )
-    yield Drawing("fine_tuning", "Correction during fine-tuning", "Fig. 5", figure, caption)
+    missing = lacking(report, shown, report.spec.shown["snapshots"])
+    yield Drawing("fine_tuning", "Correction during fine-tuning", "Fig. 5", figure,
+                  caption + sentence(missing))  # fmt: skip
 
 
 def estimated(evidence: Evidence, task: str, method: str) -> dict[str, dict[float, Estimate]]:
-    """By whose first attempts and by step, in percent.
-
-    Seeds have different numbers of steps, as they have of traces to learn from: the models that
-    were kept first are put together, at their mean step, and so on.
-    """
+    """By whose first attempts and by mean step, in percent."""
     seeds = [corrections(one) for one in evidence.seeds(evidence.snapshots, task, method)]
     found: dict[str, dict[float, Estimate]] = {}
     for whose in WHOSE:

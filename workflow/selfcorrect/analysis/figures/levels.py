@@ -10,12 +10,14 @@ from selfcorrect.analysis import statistics
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.figures.drawing import (
     Drawing,
-    band,
+    lacking,
     over,
     panels,
     say_missing,
+    sentence,
     tidy,
     titled,
+    whiskers,
 )
 from selfcorrect.analysis.figures.style import OTHER, colour
 from selfcorrect.analysis.metrics import Shares, accuracy_by_turn
@@ -36,9 +38,13 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
             levels = by_level(evidence, task, row.name)
             if not levels:
                 say_missing(axes, "no grades")
+            elif set(levels) == {""}:
+                say_missing(axes, "problems without levels")
+                levels = {}
             for turn, dashes in enumerate(("--", "-")):
-                band(axes, range(len(levels)), [of[turn] for of in levels.values()],
-                     linestyle=dashes, color=colour(row.name))  # fmt: skip
+                whiskers(axes, [at + 0.12 * (turn - 0.5) for at in range(len(levels))],
+                         [of[turn] for of in levels.values()], hollow=turn == 0,
+                         linestyle=dashes, color=colour(row.name))  # fmt: skip
             axes.set_xticks(range(len(levels)), list(levels))
             axes.set(ylim=(0, 100))
             axes.set_title(fill(titled(report, row.name, task), 24), loc="left", fontsize=7)
@@ -46,15 +52,29 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     figure.supxlabel("Level", fontsize=8)
     figure.supylabel("Accuracy (%)", fontsize=8)
     handles = [
-        Line2D([], [], color=OTHER, linestyle="--", label="first attempt (t1)"),
-        Line2D([], [], color=OTHER, label="second attempt (t2)"),
+        Line2D(
+            [],
+            [],
+            color=OTHER,
+            linestyle="--",
+            marker="o",
+            markersize=3,
+            markerfacecolor="#ffffff",
+            label="first attempt (t1)",
+        ),
+        Line2D([], [], color=OTHER, marker="o", markersize=3, label="second attempt (t2)"),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2.2)
     caption = (
-        "Accuracy of the first (dashed) and second (solid) attempt by the problems' level, greedy "
-        f"decoding, {report.seeds_in_words()}; bands are 95 % intervals {over(report)}."
+        "Accuracy of the first (dashed) and second (solid) attempt by the problems' level: digits "
+        "of the numbers on carry, pairs of parentheses on precedence, the benchmark's own levels "
+        f"elsewhere. Greedy decoding, {report.seeds_in_words()}; whiskers are 95 % intervals "
+        f"{over(report)}."
     )
-    yield Drawing("levels", "Accuracy by level", "beyond the paper", figure, caption)
+    missing = lacking(report, evidence.grades, {task: [row.name for row in methods]
+                                                for task in tasks})  # fmt: skip
+    yield Drawing("levels", "Accuracy by level", "beyond the paper", figure,
+                  caption + sentence(missing))  # fmt: skip
 
 
 def by_level(evidence: Evidence, task: str, method: str) -> dict[str, tuple[Estimate, Estimate]]:

@@ -7,7 +7,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from selfcorrect.analysis.evidence import Evidence
-from selfcorrect.analysis.figures.drawing import Drawing, panels, say_missing
+from selfcorrect.analysis.figures.drawing import (
+    Drawing,
+    lacking,
+    panels,
+    say_missing,
+    sentence,
+)
 from selfcorrect.analysis.flow import known, mistakes
 from selfcorrect.analysis.results import Place
 
@@ -36,12 +42,14 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
         caption = (
             f"What revising does to each kind of mistake on {task}: percent of problems by what "
             "the first attempt (rows) and the second (columns) is, greedy decoding, "
-            f"{report.seeds_in_words()}. The diagonal is unchanged, the first column corrected, "
-            "the first row broken. Kinds are told by comparing attempts with what the solvers of "
-            "the testbed would write."
+            f"{report.seeds_in_words()}. The first column is corrected, the first row broken; on "
+            "the diagonal the kind is the same, the attempt may be another. Cells below 0.05 % are "
+            "empty. Kinds are told by comparing attempts with what the solvers of the testbed "
+            "would write."
         )
+        missing = lacking(report, evidence.grades, {task: [row.name for row in methods]})
         yield Drawing(f"mistakes_{task}", f"Kinds of mistakes on {task}", "beyond the paper",
-                      figure, caption)  # fmt: skip
+                      figure, caption + sentence(missing))  # fmt: skip
 
 
 def transitions(evidence: Evidence, task: str, method: str) -> pd.DataFrame | None:

@@ -9,18 +9,20 @@ import matplotlib as mpl
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colour-blind safe palette, with another shade of a hue for a method's relative and
-# grey for black, on which whiskers would not be seen. A method keeps its colour in every figure.
+# Okabe and Ito's colour-blind safe palette, with another shade of a hue for a method's relative, a
+# yellow that can be seen on white, and grey for black, on which whiskers would not be seen. Every
+# figure has them. Fifteen colours cannot all be told apart by everybody: where several methods
+# share axes, dashes or markers differ too.
 COLOURS = {
     "base": "#6a6a6a",
     "self_refine": "#ababab",
     "star_d": "#56b4e9",
     "star_d_plus": "#2a7fb0",
-    "pair_sft_d": "#f0e442",
-    "pair_sft_d_plus": "#b0a41a",
+    "pair_sft_d": "#a59300",
+    "pair_sft_d_plus": "#6e6200",
     "single_turn_rl": "#cc79a7",
     "multi_turn_rl_last": "#e69f00",
-    "multi_turn_rl_sum": "#a36f00",
+    "multi_turn_rl_sum": "#7a5200",
     "stage1": "#66c2a8",
     "score": "#009e73",
     "score_without_stage1": "#0072b2",
@@ -29,6 +31,16 @@ COLOURS = {
     "score_gamma": "#8e4369",
 }
 OTHER = "#4d4d4d"
+DASHES: dict[str, Any] = {
+    "multi_turn_rl_last": (0, (1, 1)),
+    "multi_turn_rl_sum": (0, (4, 1)),
+    "stage1": "-",
+    "score": "-",
+    "score_without_stage1": (0, (6, 1.5, 1, 1.5)),
+    "score_without_shaping": (0, (2.5, 1.5)),
+    "score_gamma": (0, (6, 1, 1, 1, 1, 1)),
+}
+MARKERS = "os^Dv"
 # Where problems stand after an attempt: right in blues, wrong in oranges, what changed strong.
 FLOW = {"kept": "#b7d9ee", "gained": "#0072b2", "lost": "#d55e00", "open": "#f3d3b8"}
 MISSING = "#777777"
@@ -50,6 +62,11 @@ _SETTINGS: dict[Any, Any] = {
 def colour(method: str) -> str:
     """A method's colour in every figure; grey for methods that have none of their own."""
     return COLOURS.get(method, OTHER)
+
+
+def dashes(method: str) -> Any:
+    """A method's line where several share axes."""
+    return DASHES.get(method, "-")
 
 
 def tint(of: str) -> tuple[float, float, float]:

@@ -1,6 +1,6 @@
 """One setting over several values (Fig. 9 is that of γ): accuracy of both attempts, and Δ."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -14,8 +14,10 @@ from selfcorrect.analysis.figures.drawing import (
     say_missing,
     sentence,
     tidy,
+    whiskers,
 )
-from selfcorrect.analysis.figures.style import colour
+from selfcorrect.analysis.figures.style import MARKERS, OTHER, colour
+from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report, Summary
 from selfcorrect.spec import Sweep
 
@@ -36,49 +38,84 @@ def _over_methods(report: Report, name: str, sweep: Sweep) -> Drawing:
     tasks = report.spec.tasks
     words = isinstance(next(iter(sweep.methods.values())), str)
     figure, grid = panels(2, len(tasks), 3.2 if words else 2.6, 1.7, sharex="col")
-    missing = []
+    missing, ink, last = [], colour("score"), sweep.attempt == "last"
     for column, task in enumerate(tasks):
         points = [(value, summary(report, task, method)) for method, value in sweep.methods.items()]
-        missing += [f"{report.label(method)} on {task}" for method, (_, of) in
-                    zip(sweep.methods, points, strict=True) if of is None]  # fmt: skip
+        missing += _lacking(report, task, list(sweep.methods), points)
         upper, lower = grid[:, column]
-        for metric, dashes in (("t1", "--"), ("t2", "-")):
-            _line(upper, points, metric, color=colour("score"), linestyle=dashes)
-        _line(lower, points, "delta", color=colour("score"))
-        _finish(upper, lower, sweep, points, task if len(tasks) > 1 else "")
-    figure.legend(handles=_turns(colour("score")), loc="outside upper center", ncols=2,
+        _line(upper, points, _first, hollow=True, color=ink, linestyle="--")
+        _line(upper, points, _second, color=ink)
+        if last:
+            _line(upper, points, _last, color=OTHER, linestyle=":")
+        _line(lower, points, (lambda of: of.gain) if last else _delta, color=ink)
+        _finish(upper, lower, sweep, [points], task if len(tasks) > 1 else "")
+        lower.set_ylabel("Δ(t1,last)" if last else "Δ(t1,t2)")
+    handles = [
+        Line2D([], [], color=ink, linestyle="--", label="first attempt (t1)"),
+        Line2D([], [], color=ink, label="second attempt (t2)"),
+        *([Line2D([], [], color=OTHER, linestyle=":", label="last attempt")] if last else []),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles),
                   handlelength=2.2)  # fmt: skip
-    caption = (
-        f"{sweep.label}: accuracy of the first (dashed) and second (solid) attempt, and below "
-        f"Δ(t1,t2), greedy decoding, {report.seeds_in_words()}. Whiskers are 95 % intervals "
-        f"{over(report)}."
+    attempts = max((len(of.turns) for of in report.summaries), default=2)
+    shown = (
+        f"the first (dashed), second (solid) and last, {attempts}th, attempt (dotted), and below "
+        "Δ(t1,last)"
+        if last
+        else "the first (dashed) and second (solid) attempt, and below Δ(t1,t2)"
     )
-    source = "Fig. 9" if name == "gamma" else "beyond the paper"
-    return Drawing(f"sweep_{name}", sweep.label, source, figure, caption + sentence(missing))
+    text = (
+        f"{sweep.label}: accuracy of {shown}, greedy decoding, {report.seeds_in_words()}. "
+        f"Whiskers are 95 % intervals {over(report)}."
+    )
+    source = "Fig. 9" if name.startswith("gamma") else "beyond the paper"
+    return Drawing(f"sweep_{name}", sweep.label, source, figure, _caption(text, sweep, missing))
 
 
 def _over_tasks(report: Report, name: str, sweep: Sweep) -> Drawing:
     figure, grid = panels(2, 1, 3.4, 1.8, sharex="col")
     upper, lower = grid[:, 0]
     missing = []
-    points: Sequence[Point] = []
-    for method in sweep.lines:
-        points = [(value, summary(report, task, method)) for task, value in sweep.tasks.items()]
-        missing += [f"{report.label(method)} on {task}" for task, (_, of) in
-                    zip(sweep.tasks, points, strict=True) if of is None]  # fmt: skip
-        _line(upper, points, "t2", color=colour(method))
-        _line(lower, points, "delta", color=colour(method))
-    _finish(upper, lower, sweep, points, "")
+    lines: dict[str, list[Point]] = {}
+    for at, method in enumerate(sweep.lines):
+        points = lines[method] = [
+            (value, summary(report, task, method)) for task, value in sweep.tasks.items()
+        ]
+        for task, point in zip(sweep.tasks, points, strict=True):
+            missing += _lacking(report, task, [method], [point])
+        how: dict[str, Any] = {"color": colour(method), "marker": MARKERS[at % len(MARKERS)]}
+        _line(upper, points, _second, **how)
+        _line(lower, points, _delta, **how)
+    _finish(upper, lower, sweep, list(lines.values()), "")
     upper.set_ylabel("Accuracy@t2 (%)")
-    handles = [Line2D([], [], color=colour(method), label=report.label(method))
-               for method in sweep.lines]  # fmt: skip
+    handles = [Line2D([], [], color=colour(method), label=report.label(method), markersize=3,
+                      marker=MARKERS[at % len(MARKERS)])
+               for at, method in enumerate(sweep.lines)]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
-    caption = (
+    text = (
         f"{sweep.label}: accuracy of the second attempt, and below Δ(t1,t2), greedy decoding, "
         f"{report.seeds_in_words()}. Whiskers are 95 % intervals {over(report)}."
     )
     return Drawing(f"sweep_{name}", sweep.label, "beyond the paper", figure,
-                   caption + sentence(missing))  # fmt: skip
+                   _caption(text, sweep, missing))  # fmt: skip
+
+
+def _caption(text: str, sweep: Sweep, missing: Sequence[str]) -> str:
+    return " ".join(filter(None, (text, sweep.note))) + sentence(missing)
+
+
+def _lacking(
+    report: Report, task: str, methods: Sequence[str], points: Sequence[Point]
+) -> list[str]:
+    """Which points, or which seeds of them, are not there."""
+    found, wanted = [], len(report.spec.seeds)
+    for method, (_, of) in zip(methods, points, strict=True):
+        if of is None:
+            found.append(f"{report.label(method)} on {task}")
+        elif len(of.seeds) < wanted:
+            found.append(f"{report.label(method)} on {task}, "
+                         f"{wanted - len(of.seeds)} of {wanted} seeds")  # fmt: skip
+    return found
 
 
 def summary(report: Report, task: str, method: str) -> Summary | None:
@@ -87,38 +124,56 @@ def summary(report: Report, task: str, method: str) -> Summary | None:
                  (task, method, "greedy")), None)  # fmt: skip
 
 
-def _line(axes: Axes, points: Sequence[Point], metric: str, **line: Any) -> None:
-    """A metric over the values, with whiskers; words stand side by side and are not joined."""
-    there = [(at, value, of.metrics[metric]) for at, (value, of) in enumerate(points)
-             if of is not None]  # fmt: skip
+def _first(of: Summary) -> Estimate:
+    return of.metrics["t1"]
+
+
+def _second(of: Summary) -> Estimate:
+    return of.metrics["t2"]
+
+
+def _last(of: Summary) -> Estimate:
+    return of.turns[-1]
+
+
+def _delta(of: Summary) -> Estimate:
+    return of.metrics["delta"]
+
+
+def _line(
+    axes: Axes,
+    points: Sequence[Point],
+    what: Callable[[Summary], Estimate],
+    *,
+    hollow: bool = False,
+    **line: Any,
+) -> None:
+    """What came out over the values, with whiskers; words stand side by side and are not joined."""
+    there = [(at, value, what(of)) for at, (value, of) in enumerate(points) if of is not None]
     words = any(isinstance(value, str) for _, value, _ in there)
-    x = [at if words else value for at, value, _ in there]
-    y = [of.value for _, _, of in there]
-    ends = [[of.value - of.low for *_, of in there], [of.high - of.value for *_, of in there]]
+    x = [at if words else float(value) for at, value, _ in there]
     how = {**line, "linestyle": "none"} if words else line
-    filled = "none" if words and line.get("linestyle") == "--" else line["color"]
-    axes.errorbar(x, y, yerr=ends, marker="o", markersize=3, lw=1.2, capsize=2, elinewidth=0.8,
-                  markerfacecolor=filled, **how)  # fmt: skip
+    whiskers(axes, x, [of for *_, of in there], hollow=hollow, **how)
 
 
-def _finish(upper: Axes, lower: Axes, sweep: Sweep, points: Sequence[Point], title: str) -> None:
-    values = [value for value, _ in points]
-    if not any(of for _, of in points):
+def _finish(
+    upper: Axes, lower: Axes, sweep: Sweep, lines: Sequence[Sequence[Point]], title: str
+) -> None:
+    values = [value for value, _ in lines[0]]
+    if not any(of for points in lines for _, of in points):
         say_missing(upper, "no grades")
     if values and isinstance(values[0], str):
         lower.set_xticks(range(len(values)), [str(value) for value in values], rotation=30,
                          ha="right")  # fmt: skip
-    elif sweep.log:
-        lower.set_xscale("log")
-        lower.set_xticks(values, [f"{value:g}" for value in values], minor=False)
-        lower.minorticks_off()
-    elif len(values) > 2:
-        # Values spread over orders of magnitude, zero among them.
-        smallest = min(value for value in values if value > 0)  # type: ignore[operator]
-        if max(values) > 20 * smallest:  # type: ignore[operator]
+    else:
+        numbers = [float(value) for value in values]
+        smallest = min((value for value in numbers if value > 0), default=1.0)
+        if sweep.log:
+            lower.set_xscale("log")
+        elif max(numbers) > 20 * smallest:  # over orders of magnitude, zero among them
             lower.set_xscale("symlog", linthresh=smallest)
-            lower.set_xticks(values, [f"{value:g}" for value in values], minor=False)
-            lower.minorticks_off()
+        lower.set_xticks(numbers, [f"{value:g}" for value in numbers], minor=False)
+        lower.minorticks_off()
     upper.set_ylabel("Accuracy (%)")
     lower.set_ylabel("Δ(t1,t2)")
     lower.axhline(0, color="#555555", linewidth=0.6)
@@ -126,10 +181,3 @@ def _finish(upper: Axes, lower: Axes, sweep: Sweep, points: Sequence[Point], tit
     upper.set_title(title, loc="left")
     tidy(upper)
     tidy(lower)
-
-
-def _turns(ink: str) -> list[Line2D]:
-    return [
-        Line2D([], [], color=ink, linestyle="--", label="first attempt (t1)"),
-        Line2D([], [], color=ink, label="second attempt (t2)"),
-    ]

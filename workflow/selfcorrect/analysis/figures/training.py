@@ -13,8 +13,15 @@ from matplotlib.lines import Line2D
 
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.figures import drawing
-from selfcorrect.analysis.figures.drawing import Drawing, in_steps, say_missing, tidy, titled
-from selfcorrect.analysis.figures.style import MISSING, colour
+from selfcorrect.analysis.figures.drawing import (
+    Drawing,
+    in_steps,
+    say_missing,
+    sentence,
+    tidy,
+    titled,
+)
+from selfcorrect.analysis.figures.style import COLOURS, MISSING, colour, dashes
 from selfcorrect.analysis.results import Place
 from selfcorrect.analysis.summary import Report
 
@@ -40,15 +47,25 @@ def _changes(report: Report, logs: Logs, found: Sequence[Panel]) -> Drawing:
     tasks = report.spec.tasks
     figure, grid = drawing.panels(1, len(tasks), 2.8, 2.1, sharey=True)
     handles: dict[str, Line2D] = {}
+    missing: list[str] = []
     for axes, task in zip(grid[0], tasks, strict=True):
-        for chain in (chain for of, chain in found if of == task):
+        stages = [chain for of, chain in found if of == task and _is_told(chain)]
+        drawn: set[str] = set()
+        for chain in stages:
             runs, ends = values(logs, task, chain, report.spec.seeds, "changed")
             if not runs.notna().to_numpy().any():
-                continue  # one attempt, or no log
-            name = chain[-1]
-            for mean in smooth_parts(runs, ends):
-                axes.plot(mean.index, mean, color=colour(name), lw=1.1)
-            handles[name] = Line2D([], [], color=colour(name), label=report.label(name))
+                continue  # trained on one attempt, or no log
+            missing += [f"{report.label(chain[-1])} on {task}, {gap}"
+                        for gap in gaps_of(report, logs, task, chain)]  # fmt: skip
+            # What several methods start with is drawn once, as what it is.
+            for node, mean in zip(chain, smoothed(runs, ends), strict=True):
+                if mean is not None and node not in drawn:
+                    drawn.add(node)
+                    axes.plot(mean.index, mean, color=colour(node), linestyle=dashes(node), lw=1.1)
+                    handles[node] = Line2D([], [], color=colour(node), linestyle=dashes(node),
+                                           label=report.label(node))  # fmt: skip
+            for end in ends[:-1]:
+                axes.axvline(end, color="#555555", linewidth=0.6, linestyle=":")
         if not axes.lines:
             say_missing(axes, "no training log of two attempts")
         axes.set(ylim=(0, 100), xlabel="Training step")
@@ -57,13 +74,20 @@ def _changes(report: Report, logs: Logs, found: Sequence[Panel]) -> Drawing:
         tidy(axes)
     grid[0, 0].set_ylabel("Answers that change (%)")
     if handles:
-        figure.legend(handles=list(handles.values()), loc="outside right upper")
+        figure.legend(handles=list(handles.values()), loc="outside right upper", handlelength=3)
     text = (
         "How often the second attempt's answer differs from the first's on the sampled training "
         f"batches, over training, {report.seeds_in_words()}, smoothed by a centred moving mean "
-        "over a twentieth of all steps. What starts from Stage I is shown after it."
+        "over a twentieth of all steps. Attempts without a readable answer are compared letter by "
+        "letter. What starts from Stage I goes on from it past the dotted line."
     )
-    return Drawing("changes", "How often answers change during training", "Fig. 6b", figure, text)
+    return Drawing("changes", "How often answers change during training", "Fig. 6b", figure,
+                   text + sentence(missing))  # fmt: skip
+
+
+def _is_told(chain: Sequence[str]) -> bool:
+    """Whether a method can be told from others on the same axes: those of sweeps cannot."""
+    return chain[-1] in COLOURS
 
 
 def panels_of(report: Report) -> list[Panel]:
@@ -137,24 +161,25 @@ def smooth(values: pd.Series, total: int) -> pd.Series:
     return values.rolling(window, center=True, min_periods=(window + 1) // 2).mean()
 
 
-def smooth_parts(runs: pd.DataFrame, ends: Sequence[int]) -> Iterator[pd.Series]:
-    """The mean over seeds of each part that has numbers, smoothed.
+def smoothed(runs: pd.DataFrame, ends: Sequence[int]) -> Iterator[pd.Series | None]:
+    """Every part's mean over seeds, smoothed; None where it has no numbers.
 
     Within a part: what a stage starts with must not leak into the one before.
     """
     for start, end in pairwise([-np.inf, *ends]):
         part = runs[(runs.index > start) & (runs.index <= end)]
-        if part.notna().to_numpy().any():
-            yield smooth(part.mean(axis=1), ends[-1])
+        there = part.notna().to_numpy().any()
+        yield smooth(part.mean(axis=1), ends[-1]) if there else None
 
 
 def _draw_training(axes: Axes, report: Report, logs: Logs, task: str, chain: Sequence[str]) -> None:
-    for turn, ink, dashes in (("t2", colour(chain[-1]), "-"), ("t1", FIRST, "--")):
+    for turn, ink, line in (("t2", colour(chain[-1]), "-"), ("t1", FIRST, "--")):
         runs, ends = accuracies(logs, task, chain, report.spec.seeds, turn)
         for seed in runs:
             axes.plot(runs.index, runs[seed], color=ink, alpha=0.3 / len(runs.columns), lw=0.4)
-        for mean in smooth_parts(runs, ends):
-            axes.plot(mean.index, mean, color=ink, linestyle=dashes, lw=1.2)
+        for mean in smoothed(runs, ends):
+            if mean is not None:
+                axes.plot(mean.index, mean, color=ink, linestyle=line, lw=1.2)
     for number, end in enumerate(ends[:-1], start=1):
         axes.axvline(end, color="#555555", linewidth=0.6, linestyle=":")
         axes.annotate(f"Stage {'I' * (number + 1)}", (end, 0.03), (3, 0), ha="left",
@@ -208,4 +233,4 @@ def caption(report: Report, logs: Logs, panels: Sequence[Panel]) -> str:
         "steps. A method that starts from Stage I is shown after it, past the dotted line. A "
         "method that is trained on one attempt has no second one here."
     )
-    return text + (f" Missing: {'; '.join(gaps)}." if gaps else "")
+    return text + sentence(gaps)

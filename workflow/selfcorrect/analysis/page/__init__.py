@@ -5,24 +5,25 @@ was made with. Tables sort by a click on a column's head, traces are filtered by
 """
 
 import base64
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib.resources import files as resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jinja2
 import pandas as pd
 
 from selfcorrect import files
-from selfcorrect.analysis.claims import Finding, findings
+from selfcorrect.analysis.claims import Ruling
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.page.examples import OUTCOMES, examples
-from selfcorrect.analysis.render import NONE, Cell, Table, number
-from selfcorrect.analysis.statistics import Estimate
-from selfcorrect.analysis.tables import SAID, tables
+from selfcorrect.analysis.render import Cell, Table
+from selfcorrect.analysis.tables import tables
 
-VERDICTS = ("reproduced", "not reproduced", "undecided", "not tested")
+VERDICTS = get_args(Ruling)
+LEAST_WIDTH = 84  # of a figure's inch, in pixels: its letters of 7 to 8 points are legible then
 
 
 def page(evidence: Evidence, figures: Path, manifest: Mapping[str, Any]) -> str:
@@ -37,7 +38,8 @@ def page(evidence: Evidence, figures: Path, manifest: Mapping[str, Any]) -> str:
         FileProblem: a figure is missing.
     """
     report = evidence.report
-    found = {task: findings(evidence, task) for task in report.spec.tasks}
+    shown = {table.name: (table, numbers) for table, numbers in tables(evidence)}
+    claims, numbers = shown.pop("claims")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -49,11 +51,9 @@ def page(evidence: Evidence, figures: Path, manifest: Mapping[str, Any]) -> str:
         seeds=report.spec.seeds,
         methods=report.spec.methods,
         missing=report.missing_in_words(),
-        findings=[of for rows in found.values() for of in rows],
-        verdicts={task: counted(rows) for task, rows in found.items()},
-        said=SAID,
-        number=in_words,
-        tables=[_shown(table) for table, _ in tables(evidence) if table.name != "claims"],
+        claims=_shown(claims),
+        verdicts={task: counted(of["verdict"]) for task, of in numbers.groupby("task", sort=False)},
+        tables=[_shown(table) for table, _ in shown.values()],
         figures=[_figure(figures, entry) for entry in files.read_json(figures / "index.json")],
         examples=list(examples(evidence)),
         outcomes=OUTCOMES,
@@ -61,17 +61,9 @@ def page(evidence: Evidence, figures: Path, manifest: Mapping[str, Any]) -> str:
     )
 
 
-def in_words(of: Estimate | None) -> str:
-    """A difference with its interval, or a dash."""
-    if of is None:
-        return NONE
-    value, low, high = (number(part, signed=True) for part in (of.value, of.low, of.high))
-    return f"{value} [{low}, {high}]"
-
-
-def counted(rows: Sequence[Finding]) -> dict[str, int]:
+def counted(verdicts: Iterable[str]) -> dict[str, int]:
     """How many claims got each verdict."""
-    counts = Counter[str](of.verdict for of in rows)
+    counts = Counter(verdicts)
     return {verdict: counts[verdict] for verdict in VERDICTS}
 
 
@@ -92,18 +84,21 @@ def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _figure(folder: Path, entry: Mapping[str, str]) -> dict[str, str]:
+def _figure(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     path = folder / f"{entry['name']}.png"
     if not path.is_file():
         raise files.FileProblem(f"{path}: no such figure; draw the figures again")
     data = base64.b64encode(path.read_bytes()).decode()
-    return {**entry, "source_of_image": f"data:image/png;base64,{data}"}
+    least_width = round(entry["inches"] * LEAST_WIDTH)
+    return {**entry, "source_of_image": f"data:image/png;base64,{data}", "least_width": least_width}
 
 
 def _shown(table: Table) -> dict[str, Any]:
     heads = [" ".join(filter(None, (column.group, column.title))) for column in table.columns]
     rows = [
-        (task, [_cell(cell) for cell in row]) for task, rows in table.groups.items() for row in rows
+        (task, [_cell(cell, first=at == 0) for at, cell in enumerate(row)])
+        for task, rows in table.groups.items()
+        for row in rows
     ]
     return {
         "name": table.name,
@@ -115,10 +110,17 @@ def _shown(table: Table) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: Cell, *, first: bool) -> dict[str, Any]:
+    """Text, how it is set (``kind``, a CSS class) and the number that it is sorted by, if any."""
     plain = cell.text.replace("−", "-").split(" ")[0].lstrip("+")
     try:
         order: Any = float(plain.lstrip("<"))
     except ValueError:
         order = ""
-    return {"text": cell.text, "interval": cell.interval, "bold": cell.bold, "order": order}
+    words = re.sub(r" \(.*\)$", "", cell.text)
+    if words in VERDICTS:
+        kind = words.replace(" ", "-")
+    else:
+        kind = "" if first or re.search(r"[a-z]{3}", cell.text) else "number"
+    return {"text": cell.text, "interval": cell.interval, "bold": cell.bold,
+            "order": order, "kind": kind}  # fmt: skip

@@ -38,12 +38,14 @@ class Example(NamedTuple):
 
 
 def examples(evidence: Evidence) -> Iterator[Example]:
-    """Greedy traces of some methods on the first seed, a few of each outcome, problems in order."""
+    """Greedy traces of some methods, of each one's first seed, a few of each outcome."""
     report = evidence.report
     methods = [row for row in report.spec.methods if row.name in SHOWN] or report.spec.methods
     for task in report.spec.tasks:
         for row in methods:
-            found = evidence.grades.get(Place(task, row.name, report.spec.seeds[0]))
+            places = (Place(task, row.name, seed) for seed in report.spec.seeds)
+            found = next((evidence.grades[place] for place in places if place in evidence.grades),
+                         None)  # fmt: skip
             if found is not None:
                 yield from _of_method(found.attempts, task, row.label)
 
