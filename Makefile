@@ -27,7 +27,7 @@ tables: $(READY) ## Train and evaluate every method; tables in results/tables (S
 figures: $(READY) ## The same for figures, in results/figures
 	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) -- $(RESULTS)/figures
 
-report: $(READY) ## One HTML file of it all, results/report.html (RESULTS=results/study for another run's)
+report: $(READY) ## One HTML file of it all, results/report.html
 	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) -- $(REPORTED)
 	$(ACTIVATE) snakemake $(SNAKEMAKE_ARGS) --report $(RESULTS)/report.html -- $(REPORTED)
 

@@ -39,7 +39,7 @@ def test_a_run_is_explored(tmp_path, monkeypatch):
     tiny = ["--configfile", QUICK, "--config", "run={tasks: [carry], methods: [self_refine]}"]
     snakemake(project, *tiny, "--", "results/quick/tables")
     shutil.copytree(ROOT / "notebooks", project / "notebooks", dirs_exist_ok=True)
-    monkeypatch.setenv("RESULTS", str(project / "results/quick"))
+    monkeypatch.setenv("SELFCORRECT_RESULTS", str(project / "results/quick"))
     shown = outputs(run(project / "notebooks/explore.ipynb", project / "notebooks"))
     assert any("image/png" in out.get("data", {}) for out in shown)
     assert any("undecided" in str(out.get("data", {})) for out in shown)

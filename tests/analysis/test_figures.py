@@ -6,15 +6,17 @@ import zlib
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from synthetic import make_job
 
 from selfcorrect.analysis import figures
 from selfcorrect.analysis.evidence import Evidence, read_evidence
 from selfcorrect.analysis.figures import bars
 from selfcorrect.analysis.figures import training as curves
-from selfcorrect.analysis.figures.style import COLOURS, style
+from selfcorrect.analysis.figures.style import COLOURS, dashes, style
 from selfcorrect.analysis.results import Place, read_all_grades, read_all_logs
 from selfcorrect.analysis.summary import summarise
 from selfcorrect.spec import Sweep
@@ -150,6 +152,90 @@ def test_an_empty_log_is_told(report, write_log):
 def test_no_log_at_all_is_told(report):
     assert "no training log" in texts(curves.draw(report, {}, []))
     assert "no training log was given" in curves.caption(report, {}, [])
+
+
+# Machado et al. (2009): what a colour, in linear RGB, looks like without one kind of cone.
+SEEN = {
+    "by all": np.eye(3),
+    "without red cones": np.array([[0.152286, 1.052583, -0.204868],
+                                   [0.114503, 0.786281, 0.099216],
+                                   [-0.003882, -0.048116, 1.051998]]),
+    "without green cones": np.array([[0.367322, 0.860646, -0.227968],
+                                     [0.280085, 0.672501, 0.047413],
+                                     [-0.011820, 0.042940, 0.968881]]),
+}  # fmt: skip
+
+
+def lab(ink: str, seen: np.ndarray) -> np.ndarray:
+    """CIELAB under D65."""
+    rgb = np.array(to_rgb(ink))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(seen @ linear, 0, 1)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722],
+                       [0.0193, 0.1192, 0.9505]])  # fmt: skip
+    xyz = to_xyz @ linear / (to_xyz @ np.ones(3))
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN)
+def test_lines_that_share_axes_can_be_told_apart(seen):
+    """By colour, or by dashes in ``changes``; other figures of several methods have markers."""
+    together = [name for name in COLOURS if name.startswith(("multi", "stage1", "score"))]
+    alike = [
+        (one, other)
+        for one, other in combinations(together, 2)
+        if np.linalg.norm(lab(COLOURS[one], seen) - lab(COLOURS[other], seen)) < 15
+        and dashes(one) == dashes(other)
+        and "score_star_stage2" not in (one, other)  # fine-tuned, so it has no training curve
+    ]
+    assert not alike
+
+
+def test_every_line_is_seen_on_white():
+    def luminance(ink):
+        rgb = np.array(to_rgb(ink))
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    faint = {name for name, ink in COLOURS.items() if 1.05 / (luminance(ink) + 0.05) < 2}
+    assert not faint
+
+
+def test_every_figure_names_what_is_not_there(write_grades):
+    """Of three seeds and several methods, one seed of the base is finished."""
+    job = make_job(seeds=(0, 1, 2)).model_copy(update={
+        "shown": {"voting": {"carry": ("base", "score")}, "familiar": {"carry": ("score",)},
+                  "snapshots": {"carry": ("single_turn_rl",)}, "attempts": {"carry": ("score",)}},
+        "windows": {"carry": {"score": 1}},
+    })  # fmt: skip
+    evidence = read_evidence(job, [write_grades("base", TRACES)])
+    drawn = {of.name: of.caption for of in figures.drawings(evidence)}
+    assert all("Missing" in caption for caption in drawn.values())
+    for name in ("levels", "edits_carry", "mistakes_carry"):
+        assert "Base on carry, seeds 1, 2" in drawn[name], name
+    assert "SCoRe, β & γ on carry." in drawn["voting"]
+
+
+def test_seeds_with_fewer_attempts_are_drawn_as_far_as_all_go(write_grades):
+    job = make_job(seeds=(0, 1)).model_copy(update={"windows": {"carry": {"score": 1}}})
+    graded = [write_grades("score", ["rwr", "wrr", "wwr"], seed=0),
+              write_grades("score", ["rwrr", "wrrr", "wwrr"], seed=1)]  # fmt: skip
+    evidence = read_evidence(job, graded)
+    drawn = {of.name: of.figure for of in figures.drawings(evidence)}
+    (line,) = (line for line in drawn["attempts"].axes[0].lines if len(line.get_xdata()))
+    assert list(line.get_xdata()) == [1, 2, 3]
+
+
+def test_files_without_attempts_count_as_missing(write_grades, job):
+    path = write_grades("base", TRACES)
+    empty = write_grades("score", TRACES)
+    pd.read_parquet(empty).iloc[:0].to_parquet(empty)
+    evidence = read_evidence(job, [path, empty], voting=[empty], snapshots=[empty])
+    assert [place.node for place in evidence.grades] == ["base"]
+    assert not evidence.voting and not evidence.snapshots
+    assert "SCoRe" in " ".join(evidence.report.missing_in_words())
+    list(figures.drawings(evidence))
 
 
 def test_every_method_has_a_colour_of_its_own():

@@ -81,3 +81,26 @@ def test_half_as_many_corrected_samples_vote():
         parallel, corrected = curves[2]
         assert parallel.tolist() == [0.75, 0.25]
         assert corrected.tolist() == [0.5, 0.75]
+
+
+@pytest.mark.parametrize(("answer", "verdict", "programs", "expected"), [
+    ("1/2", "right", False, (voting.RIGHT, True)),
+    ("0.5", "right", False, (voting.RIGHT, True)),  # the same, however it is written
+    ("2", "wrong", False, ("2", False)),
+    ("def f(): ...", "right", True, ("def f(): ...", True)),
+    ("def f(): ...", "timeout", True, ("def f(): ...", False)),
+    (None, "unparsed", False, (None, False)),
+    (r"\text{}", "unparsed", False, (None, False)),
+    ("12", "truncated", False, (None, False)),
+])  # fmt: skip
+def test_what_an_attempt_votes_for(answer, verdict, programs, expected):
+    assert voting.vote(answer, verdict, programs=programs) == expected
+
+
+@pytest.mark.parametrize("change", [lambda rows: rows[1:], lambda rows: [*rows[:-1], rows[0]]])
+def test_votes_of_incomplete_attempts_are_refused(change):
+    rows = [{"problem": problem, "sample": sample, "turn": turn, "answer": "a", "verdict": "right"}
+            for problem in "pq" for sample in range(2) for turn in (1, 2)]  # fmt: skip
+    assert voting.curves(pd.DataFrame(rows), programs=False)
+    with pytest.raises(ValueError, match="missing or doubled"):
+        voting.curves(pd.DataFrame(change(rows)), programs=False)

@@ -53,10 +53,10 @@ def _changes(report: Report, logs: Logs, found: Sequence[Panel]) -> Drawing:
         drawn: set[str] = set()
         for chain in stages:
             runs, ends = values(logs, task, chain, report.spec.seeds, "changed")
-            if not runs.notna().to_numpy().any():
-                continue  # trained on one attempt, or no log
             missing += [f"{report.label(chain[-1])} on {task}, {gap}"
                         for gap in gaps_of(report, logs, task, chain)]  # fmt: skip
+            if not runs.notna().to_numpy().any():
+                continue  # trained on one attempt, or no log
             # What several methods start with is drawn once, as what it is.
             for node, mean in zip(chain, smoothed(runs, ends), strict=True):
                 if mean is not None and node not in drawn:
