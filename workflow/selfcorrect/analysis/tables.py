@@ -267,7 +267,7 @@ def claims_table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> 
             Cell(of.claim.measured),
             Cell(of.claim.said),
             _cell(of.difference, signed=True) if of.difference else Cell(NONE),
-            Cell(_interval(of.bootstrap, signed=True) if of.bootstrap else NONE),
+            Cell(f"[{_interval(of.bootstrap, signed=True)}]" if of.bootstrap else NONE),
             Cell(_p_value(of.p) if of.p is not None and signed else NONE),
             Cell(of.verdict + partly, bold=of.verdict == "reproduced"),
         ]

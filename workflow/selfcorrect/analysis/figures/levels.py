@@ -46,7 +46,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
                          [of[turn] for of in levels.values()], hollow=turn == 0,
                          linestyle=dashes, color=colour(row.name))  # fmt: skip
             axes.set_xticks(range(len(levels)), list(levels))
-            axes.set(ylim=(0, 100))
+            axes.set(xlim=(-0.5, max(len(levels), 1) - 0.5), ylim=(0, 100))
             axes.set_title(fill(titled(report, row.name, task), 24), loc="left", fontsize=7)
             tidy(axes)
     figure.supxlabel("Level", fontsize=8)
