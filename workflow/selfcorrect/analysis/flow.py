@@ -30,7 +30,7 @@ def mistakes(attempts: pd.DataFrame) -> pd.DataFrame:
     """Share of traces by the kind of mistake in the first attempt (rows) and in the second.
 
     ``attempts``: of one decoding, with columns problem, sample, turn and error. Kinds are in order
-    of how often the first attempt has them, right ones first.
+    of how often an attempt of the two has them, right ones first.
     """
     rows = attempts[attempts["turn"] <= 2].replace({"error": {"none": RIGHT}})
     pairs = rows.pivot(index=["problem", "sample"], columns="turn", values="error")

@@ -238,7 +238,7 @@ def pass_at_k_table(report: Report) -> Table:
         *report.missing_in_words(),
     ]
     if not shown:
-        notes.insert(0, "No method was sampled (`evaluation.samples`).")
+        notes.insert(0, "No method was sampled (evaluation.samples of the config).")
     return Table(
         name="pass_at_k",
         caption=f"pass@k of first and second attempts: {_what(report, shown, sampled=True)}",

@@ -50,7 +50,7 @@ def page(evidence: Evidence, figures: Path, manifest: Mapping[str, Any]) -> str:
         tasks=report.spec.tasks,
         seeds=report.spec.seeds,
         methods=report.spec.methods,
-        missing=report.missing_in_words(),
+        missing=[*report.missing_in_words(), *untaught(manifest)],
         claims=_shown(claims),
         verdicts={task: counted(of["verdict"]) for task, of in numbers.groupby("task", sort=False)},
         tables=[_shown(table) for table, _ in shown.values()],
@@ -67,11 +67,25 @@ def counted(verdicts: Iterable[str]) -> dict[str, int]:
     return {verdict: counts[verdict] for verdict in VERDICTS}
 
 
+def untaught(manifest: Mapping[str, Any]) -> list[str]:
+    """A sentence that names the models that were fine-tuned on nothing, or no sentence."""
+    names = [
+        Path(name).parent.parent.as_posix()
+        for name, record in manifest["results"].items()
+        if record.get("job") == "FinetuneJob" and record.get("traces") == 0
+    ]
+    if not names:
+        return []
+    return [f"No traces to learn from, so the model that it starts from: {', '.join(names)}."]
+
+
 def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
     """What the run was made with, in a few lines."""
-    records = pd.DataFrame(manifest["results"].values())
-    if records.empty:
+    # Not those of models kept on the way, which say no more than their step.
+    jobs = [record for record in manifest["results"].values() if "commit" in record]
+    if not jobs:
         return {}
+    records = pd.DataFrame(jobs)
     environment = manifest["environment"]
     packages = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     return {
