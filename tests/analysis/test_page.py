@@ -118,20 +118,21 @@ def test_the_page_works_in_a_browser(browser, written, tmp_path):
     asked = re.findall(r'\\?"url\\?":\\?"(\w+):', str(browser.get_log("performance")))
     assert set(asked) <= {"file", "data", "about"}
 
-    def column(number: int) -> list[str]:
-        cells = browser.find_elements("css selector", f"#claims tbody td:nth-child({number})")
+    heads = browser.find_elements("css selector", "#claims th button")
+    at = {head.text: number for number, head in enumerate(heads)}
+
+    def column(name: str) -> list[str]:
+        cells = browser.find_elements("css selector", f"#claims tbody td:nth-child({at[name] + 1})")
         return [cell.text for cell in cells]
 
-    head = browser.find_elements("css selector", "#claims th button")[5]
-    before = column(6)
-    head.click()
-    assert column(6) == sorted(before)
-    head.click()
-    assert column(6) == sorted(before, reverse=True)
-    difference = browser.find_elements("css selector", "#claims th button")[4]
-    difference.click()
+    before = column("verdict")
+    heads[at["verdict"]].click()
+    assert column("verdict") == sorted(before)
+    heads[at["verdict"]].click()
+    assert column("verdict") == sorted(before, reverse=True) != sorted(before)
+    heads[at["came out"]].click()
     numbers = [float(text.split(" ")[0].replace("−", "-"))
-               for text in column(5) if text != "–"]  # fmt: skip
+               for text in column("came out") if text != "–"]  # fmt: skip
     assert len(numbers) > 3 and numbers == sorted(numbers)
 
     def shown() -> set[str]:
@@ -153,3 +154,8 @@ def test_the_page_works_in_a_browser(browser, written, tmp_path):
         "e => parseFloat(getComputedStyle(e).fontSize))"
     )
     assert min(sizes) >= 12, "readable without zooming in"
+    narrow = browser.execute_script(
+        "return [...document.querySelectorAll('figure img')].filter("
+        "e => e.getBoundingClientRect().width < parseFloat(e.style.minWidth)).length"
+    )
+    assert narrow == 0, "figures scroll instead of shrinking"

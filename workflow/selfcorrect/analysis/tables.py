@@ -263,13 +263,13 @@ def claims_table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> 
         partly = f" ({of.seeds} of {wanted} seeds)" if 0 < of.seeds < wanted else ""
         return [
             Cell(of.claim.text),
-            Cell(of.claim.source),
+            Cell(of.verdict + partly, bold=of.verdict == "reproduced"),
             Cell(of.claim.measured),
             Cell(of.claim.said),
             _cell(of.difference, signed=True) if of.difference else Cell(NONE),
-            Cell(f"[{_interval(of.bootstrap, signed=True)}]" if of.bootstrap else NONE),
             Cell(_p_value(of.p) if of.p is not None and signed else NONE),
-            Cell(of.verdict + partly, bold=of.verdict == "reproduced"),
+            Cell(f"[{_interval(of.bootstrap, signed=True)}]" if of.bootstrap else NONE),
+            Cell(of.claim.source),
         ]
 
     left = [claim.name for claim in CLAIMS if claim.view not in ("", *evidence.views)]
@@ -278,9 +278,9 @@ def claims_table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> 
         caption=f"The paper's claims: {', '.join(report.spec.tasks)}, {report.seeds_in_words()}, "
         "points; greedy decoding, but for votes.",
         columns=[
-            Column("Claim"), Column("paper"), Column("measured", on_paper=False),
-            Column("said"), Column("came out"), Column("bootstrap", on_paper=False), Column("p"),
-            Column("verdict"),
+            Column("Claim"), Column("verdict"), Column("measured", on_paper=False),
+            Column("said"), Column("came out"), Column("p"),
+            Column("bootstrap", on_paper=False), Column("paper"),
         ],
         groups={task: [cells(of) for of in rows] for task, rows in found.items()},
         notes=[

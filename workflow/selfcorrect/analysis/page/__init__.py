@@ -23,6 +23,7 @@ from selfcorrect.analysis.render import Cell, Table
 from selfcorrect.analysis.tables import tables
 
 VERDICTS = get_args(Ruling)
+LONG = 30  # letters of a cell that is not to become a thin column
 LEAST_WIDTH = 84  # of a figure's inch, in pixels: its letters of 7 to 8 points are legible then
 
 
@@ -109,8 +110,10 @@ def _figure(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shown(table: Table) -> dict[str, Any]:
     heads = [" ".join(filter(None, (column.group, column.title))) for column in table.columns]
+    columns = zip(*(row for rows in table.groups.values() for row in rows), strict=True)
+    wordy = [any(re.search("[a-z]{3}", cell.text) for cell in column) for column in columns]
     rows = [
-        (task, [_cell(cell, first=at == 0) for at, cell in enumerate(row)])
+        (task, [_cell(cell, words=words) for cell, words in zip(row, wordy, strict=True)])
         for task, rows in table.groups.items()
         for row in rows
     ]
@@ -124,17 +127,20 @@ def _shown(table: Table) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell, *, first: bool) -> dict[str, Any]:
-    """Text, how it is set (``kind``, a CSS class) and the number that it is sorted by, if any."""
+def _cell(cell: Cell, *, words: bool) -> dict[str, Any]:
+    """Text, how it is set (``kind``, a CSS class) and the number that it is sorted by, if any.
+
+    ``words``: whether it stands in a column of words.
+    """
     plain = cell.text.replace("−", "-").split(" ")[0].lstrip("+")
     try:
         order: Any = float(plain.lstrip("<"))
     except ValueError:
         order = ""
-    words = re.sub(r" \(.*\)$", "", cell.text)
-    if words in VERDICTS:
-        kind = words.replace(" ", "-")
+    ruling = re.sub(r" \(.*\)$", "", cell.text)
+    if ruling in VERDICTS:
+        kind = ruling.replace(" ", "-")
     else:
-        kind = "" if first or re.search(r"[a-z]{3}", cell.text) else "number"
+        kind = ("long" if len(cell.text) > LONG else "") if words else "number"
     return {"text": cell.text, "interval": cell.interval, "bold": cell.bold,
             "order": order, "kind": kind}  # fmt: skip
