@@ -166,14 +166,18 @@ SEEN = {
 }  # fmt: skip
 
 
+def linear(ink: str) -> np.ndarray:
+    """Linear RGB of a colour."""
+    rgb = np.array(to_rgb(ink))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
 def lab(ink: str, seen: np.ndarray) -> np.ndarray:
     """CIELAB under D65."""
-    rgb = np.array(to_rgb(ink))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    linear = np.clip(seen @ linear, 0, 1)
+    looks = np.clip(seen @ linear(ink), 0, 1)
     to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722],
                        [0.0193, 0.1192, 0.9505]])  # fmt: skip
-    xyz = to_xyz @ linear / (to_xyz @ np.ones(3))
+    xyz = to_xyz @ looks / (to_xyz @ np.ones(3))
     x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
@@ -193,12 +197,8 @@ def test_lines_that_share_axes_can_be_told_apart(seen):
 
 
 def test_every_line_is_seen_on_white():
-    def luminance(ink):
-        rgb = np.array(to_rgb(ink))
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        return linear @ [0.2126, 0.7152, 0.0722]
-
-    faint = {name for name, ink in COLOURS.items() if 1.05 / (luminance(ink) + 0.05) < 2}
+    luminance = {name: linear(ink) @ [0.2126, 0.7152, 0.0722] for name, ink in COLOURS.items()}
+    faint = {name for name, light in luminance.items() if 1.05 / (light + 0.05) < 2}
     assert not faint
 
 

@@ -96,7 +96,8 @@ def lacking(
                      if Place(task, method, seed) not in there]  # fmt: skip
             if seeds:
                 partly = len(seeds) < len(report.spec.seeds)
-                which = f", seed{'s'[: len(seeds) - 1]} {', '.join(seeds)}" if partly else ""
+                noun = "seed" if len(seeds) == 1 else "seeds"
+                which = f", {noun} {', '.join(seeds)}" if partly else ""
                 found.append(f"{report.label(method)} on {task}{which}")
     return found
 

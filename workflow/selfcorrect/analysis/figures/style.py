@@ -34,8 +34,6 @@ OTHER = "#4d4d4d"
 DASHES: dict[str, Any] = {
     "multi_turn_rl_last": (0, (1, 1)),
     "multi_turn_rl_sum": (0, (4, 1)),
-    "stage1": "-",
-    "score": "-",
     "score_without_stage1": (0, (6, 1.5, 1, 1.5)),
     "score_without_shaping": (0, (2.5, 1.5)),
     "score_gamma": (0, (6, 1, 1, 1, 1, 1)),

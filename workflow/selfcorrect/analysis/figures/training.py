@@ -47,14 +47,13 @@ def _changes(report: Report, logs: Logs, found: Sequence[Panel]) -> Drawing:
     tasks = report.spec.tasks
     figure, grid = drawing.panels(1, len(tasks), 2.8, 2.1, sharey=True)
     handles: dict[str, Line2D] = {}
-    missing: list[str] = []
+    # Only methods that can be told from others on the same axes: those of sweeps cannot.
+    told = [(task, chain) for task, chain in found if chain[-1] in COLOURS]
     for axes, task in zip(grid[0], tasks, strict=True):
-        stages = [chain for of, chain in found if of == task and _is_told(chain)]
+        stages = [chain for of, chain in told if of == task]
         drawn: set[str] = set()
         for chain in stages:
             runs, ends = values(logs, task, chain, report.spec.seeds, "changed")
-            missing += [f"{report.label(chain[-1])} on {task}, {gap}"
-                        for gap in gaps_of(report, logs, task, chain)]  # fmt: skip
             if not runs.notna().to_numpy().any():
                 continue  # trained on one attempt, or no log
             # What several methods start with is drawn once, as what it is.
@@ -82,12 +81,7 @@ def _changes(report: Report, logs: Logs, found: Sequence[Panel]) -> Drawing:
         "letter. What starts from Stage I goes on from it past the dotted line."
     )
     return Drawing("changes", "How often answers change during training", "Fig. 6b", figure,
-                   text + sentence(missing))  # fmt: skip
-
-
-def _is_told(chain: Sequence[str]) -> bool:
-    """Whether a method can be told from others on the same axes: those of sweeps cannot."""
-    return chain[-1] in COLOURS
+                   text + sentence(all_gaps(report, logs, told)))  # fmt: skip
 
 
 def panels_of(report: Report) -> list[Panel]:
@@ -217,15 +211,19 @@ def gaps_of(report: Report, logs: Logs, task: str, chain: Sequence[str]) -> list
     return gaps
 
 
-def caption(report: Report, logs: Logs, panels: Sequence[Panel]) -> str:
-    """What ``training`` shows, to stand alone."""
-    if not panels:
-        return "Accuracy on training problems over training: no training log was given."
-    gaps = [
+def all_gaps(report: Report, logs: Logs, panels: Sequence[Panel]) -> list[str]:
+    """What several panels cannot show, each with its method and task."""
+    return [
         f"{report.label(chain[-1])} on {task}, {gap}"
         for task, chain in panels
         for gap in gaps_of(report, logs, task, chain)
     ]
+
+
+def caption(report: Report, logs: Logs, panels: Sequence[Panel]) -> str:
+    """What ``training`` shows, to stand alone."""
+    if not panels:
+        return "Accuracy on training problems over training: no training log was given."
     text = (
         "Accuracy of the first (dashed) and second (solid) attempt on the sampled training batches "
         f"over training, {report.seeds_in_words()}. Faint lines are the single runs, step by "
@@ -233,4 +231,4 @@ def caption(report: Report, logs: Logs, panels: Sequence[Panel]) -> str:
         "steps. A method that starts from Stage I is shown after it, past the dotted line. A "
         "method that is trained on one attempt has no second one here."
     )
-    return text + sentence(gaps)
+    return text + sentence(all_gaps(report, logs, panels))
