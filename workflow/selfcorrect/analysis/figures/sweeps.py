@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.figures.drawing import (
     Drawing,
+    lacking,
     over,
     panels,
     say_missing,
@@ -28,20 +29,20 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     """One figure a sweep."""
     for name, sweep in evidence.report.spec.sweeps.items():
         yield (
-            _over_tasks(evidence.report, name, sweep)
+            _over_tasks(evidence, name, sweep)
             if sweep.tasks
-            else _over_methods(evidence.report, name, sweep)
+            else _over_methods(evidence, name, sweep)
         )
 
 
-def _over_methods(report: Report, name: str, sweep: Sweep) -> Drawing:
+def _over_methods(evidence: Evidence, name: str, sweep: Sweep) -> Drawing:
+    report = evidence.report
     tasks = report.spec.tasks
     words = isinstance(next(iter(sweep.methods.values())), str)
     figure, grid = panels(2, len(tasks), 3.2 if words else 2.6, 1.7, sharex="col")
-    missing, ink, last = [], colour("score"), sweep.attempt == "last"
+    ink, last = colour("score"), sweep.attempt == "last"
     for column, task in enumerate(tasks):
         points = [(value, summary(report, task, method)) for method, value in sweep.methods.items()]
-        missing += _lacking(report, task, list(sweep.methods), points)
         upper, lower = grid[:, column]
         _line(upper, points, _first, hollow=True, color=ink, linestyle="--")
         _line(upper, points, _second, color=ink)
@@ -68,21 +69,20 @@ def _over_methods(report: Report, name: str, sweep: Sweep) -> Drawing:
         f"{sweep.label}: accuracy of {shown}, greedy decoding, {report.seeds_in_words()}. "
         f"Whiskers are 95 % intervals {over(report)}."
     )
+    missing = lacking(report, evidence.grades, dict.fromkeys(tasks, tuple(sweep.methods)))
     source = "Fig. 9" if name.startswith("gamma") else "beyond the paper"
     return Drawing(f"sweep_{name}", sweep.label, source, figure, _caption(text, sweep, missing))
 
 
-def _over_tasks(report: Report, name: str, sweep: Sweep) -> Drawing:
+def _over_tasks(evidence: Evidence, name: str, sweep: Sweep) -> Drawing:
+    report = evidence.report
     figure, grid = panels(2, 1, 3.4, 1.8, sharex="col")
     upper, lower = grid[:, 0]
-    missing = []
     lines: dict[str, list[Point]] = {}
     for at, method in enumerate(sweep.lines):
         points = lines[method] = [
             (value, summary(report, task, method)) for task, value in sweep.tasks.items()
         ]
-        for task, point in zip(sweep.tasks, points, strict=True):
-            missing += _lacking(report, task, [method], [point])
         how: dict[str, Any] = {"color": colour(method), "marker": MARKERS[at % len(MARKERS)]}
         _line(upper, points, _second, **how)
         _line(lower, points, _delta, **how)
@@ -96,26 +96,13 @@ def _over_tasks(report: Report, name: str, sweep: Sweep) -> Drawing:
         f"{sweep.label}: accuracy of the second attempt, and below Δ(t1,t2), greedy decoding, "
         f"{report.seeds_in_words()}. Whiskers are 95 % intervals {over(report)}."
     )
+    missing = lacking(report, evidence.grades, dict.fromkeys(sweep.tasks, sweep.lines))
     return Drawing(f"sweep_{name}", sweep.label, "beyond the paper", figure,
                    _caption(text, sweep, missing))  # fmt: skip
 
 
 def _caption(text: str, sweep: Sweep, missing: Sequence[str]) -> str:
     return " ".join(filter(None, (text, sweep.note))) + sentence(missing)
-
-
-def _lacking(
-    report: Report, task: str, methods: Sequence[str], points: Sequence[Point]
-) -> list[str]:
-    """Which points, or which seeds of them, are not there."""
-    found, wanted = [], len(report.spec.seeds)
-    for method, (_, of) in zip(methods, points, strict=True):
-        if of is None:
-            found.append(f"{report.label(method)} on {task}")
-        elif len(of.seeds) < wanted:
-            found.append(f"{report.label(method)} on {task}, "
-                         f"{wanted - len(of.seeds)} of {wanted} seeds")  # fmt: skip
-    return found
 
 
 def summary(report: Report, task: str, method: str) -> Summary | None:
