@@ -273,7 +273,7 @@ def test_a_checkpoint_from_elsewhere_goes_through_the_same_rules(finished):
     [
         ("learning/policy_gradient.py", {"reinforce"}, {"pretrain", "sample", "finetune"}),
         ("grading/digits.py", {"grade", "select", "reinforce"}, set()),
-        ("analysis/tables.py", {"tabulate"}, {"pretrain", "sample", "reinforce", "grade"}),
+        ("analysis/tables/common.py", {"tabulate"}, {"pretrain", "sample", "reinforce", "grade"}),
         ("learning/sft.py", {"finetune"}, {"pretrain"}),
     ],
 )

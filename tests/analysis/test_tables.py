@@ -13,10 +13,10 @@ from synthetic import make_job
 
 from selfcorrect.analysis import tables
 from selfcorrect.analysis.evidence import Evidence
-from selfcorrect.analysis.numbers import attempts_csv, comparison_csv, pass_at_k_csv
-from selfcorrect.analysis.render import escape, number
+from selfcorrect.analysis.render import escape, latex, markdown, number
 from selfcorrect.analysis.results import read_all_grades
 from selfcorrect.analysis.summary import Report, summarise
+from selfcorrect.analysis.tables import attempts, comparison, pass_at_k
 
 BASE = ["rr"] * 5 + ["rw"] * 3 + ["ww"] * 11 + ["tw"]
 RL = ["rr"] * 12 + ["rw"] * 2 + ["ww"] * 6
@@ -61,9 +61,7 @@ def test_the_csv_holds_every_number(report, tmp_path):
 
 
 def test_paper_numbers_are_those_of_the_tables_own_source(report):
-    main, _, ablations = (
-        comparison_csv(report, of.shown(report), of.paper) for of in tables.METHOD_TABLES
-    )
+    main, _, ablations = (comparison.numbers(report, of) for of in comparison.METHOD_TABLES)
     assert pd.isna(row(main, "single_turn_rl")["paper_t1"])
     assert row(ablations, "single_turn_rl")["paper_t1"] == 61.8
 
@@ -113,31 +111,31 @@ def test_escaping():
 
 
 def test_attempts_show_only_methods_with_more_than_two(report):
-    table = attempts_csv(report)
+    table = attempts.numbers(report)
     assert table["method"].tolist() == ["score"]
     found = row(table, "score")
     assert found[["t1", "t2", "t3", "t4", "later"]].tolist() == [60, 80, 80, 90, 10]
-    text = tables.markdown(tables.attempts_table(report))
+    text = markdown(attempts.table(report))
     assert "| 60.0 [" in text and "+10.0 [" in text and "2 in this table" in text
 
 
 def test_attempts_without_such_methods_say_so(report):
     two = replace(report, summaries=tuple(of for of in report.summaries if of.later is None))
-    assert "No method was given more" in tables.markdown(tables.attempts_table(two))
-    assert attempts_csv(two).empty
+    assert "No method was given more" in markdown(attempts.table(two))
+    assert attempts.numbers(two).empty
 
 
 def test_pass_at_k_is_the_share_of_draws_that_hold_a_right_attempt(write_grades, job):
     traces = ["rw", "ww", "wr", *["ww"] * 3, *["rr"] * 6]  # 2 problems with 6 samples each
     report = summarise(read_all_grades([write_grades("base", ["rr"] * 2, traces, 6)]), job)
-    table = pass_at_k_csv(report).set_index("k")
+    table = pass_at_k.numbers(report).set_index("k")
     assert table.index.tolist() == [1, 2, 4, 6]
     for k, row in table.iterrows():
         draws = list(combinations([True, *[False] * 5], k))
         one_of_six = np.mean([any(draw) for draw in draws])
         assert row[["t1", "t2"]].tolist() == pytest.approx([100 * (one_of_six + 1) / 2] * 2)
         assert row["t1_low"] < row["t1"] <= row["t1_high"]
-    text = tables.markdown(tables.pass_at_k_table(report))
+    text = markdown(pass_at_k.table(report))
     assert "| Method | t1 pass@1 | t1 pass@2 | t1 pass@4 | t1 pass@6 | t2 pass@1 |" in text
     assert "| Base | 58.3 [" in text and "T = 0.7" in text
 
@@ -154,17 +152,17 @@ def test_seeds_with_fewer_samples_are_compared_at_the_ks_they_share(write_grades
 
 def test_without_samples_pass_at_k_says_so(write_grades, job):
     report = summarise(read_all_grades([write_grades("base", BASE)]), job)
-    assert "evaluation.samples" in tables.markdown(tables.pass_at_k_table(report))
-    assert pass_at_k_csv(report).empty
+    assert "evaluation.samples" in markdown(pass_at_k.table(report))
+    assert pass_at_k.numbers(report).empty
 
 
 def test_truncated_attempts_are_told_in_every_table(report):
-    for of in (tables.METHOD_TABLES[0], tables.METHOD_TABLES[2]):
-        text = tables.markdown(tables.comparison_table(report, of))
+    for of in (comparison.METHOD_TABLES[0], comparison.METHOD_TABLES[2]):
+        text = markdown(comparison.table(report, of))
         assert "3 in this table" in text
 
 
-CODE = tables.METHOD_TABLES[1]
+CODE = comparison.METHOD_TABLES[1]
 
 
 @pytest.fixture
@@ -192,7 +190,7 @@ def test_tasks_of_programs_have_a_table_of_their_own(programs, tmp_path):
 
 
 def test_how_programs_ended_and_were_run_is_told(programs):
-    text = tables.markdown(tables.comparison_table(programs, CODE))
+    text = markdown(comparison.table(programs, CODE))
     assert "| Method | repair | Acc@t1 |" in text
     assert "| Base | 50.0 [15.0, 85.0] |" in text
     assert "timeout 1, out of memory 1, output limit 0, forbidden 0, error 0" in text
@@ -213,7 +211,7 @@ def test_several_tasks_are_grouped_and_several_seeds_averaged(write_grades):
     ]
     paths.append(write_grades("score", [trace[:2] for trace in SCORE], task="carry", seed=3))
     report = summarise(read_all_grades(paths), job)
-    table = comparison_csv(report, report.of("main"), {})
+    table = comparison.numbers(report, comparison.METHOD_TABLES[0])
     base = row(table[table["task"] == "carry"], "base")
     assert base["t1"] == pytest.approx((40 + 40 + 70) / 3)
     assert json.loads(base["t1_per_seed"]) == [40, 40, 70]
@@ -221,13 +219,11 @@ def test_several_tasks_are_grouped_and_several_seeds_averaged(write_grades):
     score = row(table, "score")
     assert json.loads(score["seeds"]) == [3]
     assert score["t2_vs_base"] == pytest.approx(80 - 60)  # against the same seed's base
-    text = tables.markdown(tables.comparison_table(report, tables.METHOD_TABLES[0]))
+    text = markdown(comparison.table(report, comparison.METHOD_TABLES[0]))
     assert "| *carry* |" in text and "| *precedence* |" in text
     assert "| 0–1, 3 |" in text
     assert "SCoRe, β & γ (carry, seed 0)" in text
-    assert r"\textit{precedence}" in tables.latex(
-        tables.comparison_table(report, tables.METHOD_TABLES[0])
-    )
+    assert r"\textit{precedence}" in latex(comparison.table(report, comparison.METHOD_TABLES[0]))
 
 
 @pytest.mark.parametrize(
