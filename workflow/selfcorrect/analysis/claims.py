@@ -34,7 +34,7 @@ class Claim:
     """``measure(evidence, task)`` gives the difference; None where something of it is missing.
 
     ``limit``: in points, of the directions ``within`` and ``at most``. ``view``: what evidence it
-    needs besides the evaluation.
+    needs besides the evaluation. ``programs``: it is about tasks alone whose answers are programs.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Claim:
     limit: float = 0.0
     family: str = ""
     view: str = ""
+    programs: bool = False
 
     @property
     def said(self) -> str:
@@ -250,7 +251,7 @@ CLAIMS = (
           best_of_all("score")),
     Claim("offline repair", "SCoRe repairs another writer's programs better than the base",
           "Table 3", "repaired, against the base's", "above",
-          between("score", "base", "t2", "repair")),
+          between("score", "base", "t2", "repair"), programs=True),
     Claim("votes", "Correcting samples beats drawing twice as many", "Fig. 1 right",
           "vote's accuracy at the largest budget", "above", votes("score"), view="voting"),
     Claim("further attempts", "SCoRe gains by further attempts too", "Fig. 8",
@@ -278,7 +279,12 @@ def findings(evidence: Evidence, task: str, claims: Sequence[Claim] = CLAIMS) ->
 
     A family's size is that of its claims, whatever part of them is finished.
     """
-    able = [claim for claim in claims if claim.view in ("", *evidence.views)]
+    programming = task in evidence.report.spec.programming
+    able = [
+        claim
+        for claim in claims
+        if claim.view in ("", *evidence.views) and (programming or not claim.programs)
+    ]
     made = [_finding(claim, task, claim.measure(evidence, task)) for claim in able]
     family = [at for at, of in enumerate(made) if of.claim.family]
     adjusted = statistics.holm([1.0 if (p := made[at].p) is None else p for at in family])
