@@ -5,7 +5,8 @@
 Every point of the grids below is a method of its own (`variant_of` the method that is tuned), so
 the search is one run of the workflow and shares its base model and Stage I models. It writes
 docs/tuning/<task>.md; the best point of each family is what config/config.yaml holds. SFT's grid
-is not smaller than RL's: each SFT method has as many points of its own as all of RL together.
+is not smaller than RL's: each SFT method has more points of its own than all of RL together, up to
+about as many updates as RL has (6 epochs in each of STaR's three rounds, 18 in Pair-SFT's one).
 """
 
 import argparse
@@ -21,8 +22,14 @@ from selfcorrect.tracefile import read_table
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 0  # no reported result uses it
 RL_LEARNING_RATES = (1.0e-4, 2.0e-4, 3.0e-4)  # of all RL methods; chosen by SCoRe's t2
-SFT_POINTS = ((3.0e-4, 1), (1.0e-3, 1), (3.0e-4, 3))  # learning rate, epochs
-SFT_METHODS = ("star_d", "star_d_plus", "pair_sft_d", "pair_sft_d_plus")
+# Learning rate, epochs.
+SFT_POINTS = ((1.0e-4, 6), (3.0e-4, 1), (3.0e-4, 3), (3.0e-4, 6), (1.0e-3, 1), (1.0e-3, 3))
+SFT_METHODS = {
+    "star_d": SFT_POINTS,
+    "star_d_plus": SFT_POINTS,
+    "pair_sft_d": (*SFT_POINTS, (3.0e-4, 18)),
+    "pair_sft_d_plus": (*SFT_POINTS, (3.0e-4, 18)),
+}
 
 HEADER = f"""# Tuning: TASK
 
@@ -48,8 +55,8 @@ def points() -> dict[str, dict]:
         methods[f"tune_score_{number}"] = {
             "variant_of": "score", "start": f"tune_stage1_{number}", "label": label, "rl": tuned
         }  # fmt: skip
-    for method in SFT_METHODS:
-        for number, (rate, epochs) in enumerate(SFT_POINTS):
+    for method, grid in SFT_METHODS.items():
+        for number, (rate, epochs) in enumerate(grid):
             methods[f"tune_{method}_{number}"] = {
                 "variant_of": method,
                 "label": f"lr {rate:g}, {epochs} epoch{'s' if epochs > 1 else ''}",
