@@ -73,7 +73,7 @@ def test_half_as_many_corrected_samples_vote():
         for sample, answer in enumerate(said)
     ]  # fmt: skip
     for shuffled in itertools.islice(itertools.permutations(rows, len(rows)), 2):
-        curves = voting.curves(pd.DataFrame(shuffled), programs=False)
+        curves = voting.curves(pd.DataFrame(shuffled))
         assert list(curves) == [2, 4]
         parallel, corrected = curves[4]
         assert parallel.tolist() == [1.0, 0.0]
@@ -83,24 +83,29 @@ def test_half_as_many_corrected_samples_vote():
         assert corrected.tolist() == [0.5, 0.75]
 
 
-@pytest.mark.parametrize(("answer", "verdict", "programs", "expected"), [
-    ("1/2", "right", False, (voting.RIGHT, True)),
-    ("0.5", "right", False, (voting.RIGHT, True)),  # the same, however it is written
-    ("2", "wrong", False, ("2", False)),
-    ("def f(): ...", "right", True, ("def f(): ...", True)),
-    ("def f(): ...", "timeout", True, ("def f(): ...", False)),
-    (None, "unparsed", False, (None, False)),
-    (r"\text{}", "unparsed", False, (None, False)),
-    ("12", "truncated", False, (None, False)),
+@pytest.mark.parametrize(("answer", "verdict", "expected"), [
+    ("1/2", "right", ("1/2", True)),
+    ("2", "wrong", ("2", False)),
+    ("def f(): ...", "right", ("def f(): ...", True)),
+    ("def f(): ...", "timeout", ("def f(): ...", False)),
+    (None, "unparsed", (None, False)),
+    (r"\text{}", "unparsed", (None, False)),
+    ("12", "truncated", (None, False)),
 ])  # fmt: skip
-def test_what_an_attempt_votes_for(answer, verdict, programs, expected):
-    assert voting.vote(answer, verdict, programs=programs) == expected
+def test_what_an_attempt_votes_for(answer, verdict, expected):
+    assert voting.vote(answer, verdict) == expected
+
+
+def test_no_vote_knows_the_gold_answer():
+    """Right answers in two notations are outvoted by a wrong one that is written in one."""
+    graded = [("1/2", "right")] * 3 + [("0.5", "right")] * 3 + [("1/3", "wrong")] * 4
+    assert voting.chance([voting.vote(*each) for each in graded]) == 0.0
 
 
 @pytest.mark.parametrize("change", [lambda rows: rows[1:], lambda rows: [*rows[:-1], rows[0]]])
 def test_votes_of_incomplete_attempts_are_refused(change):
     rows = [{"problem": problem, "sample": sample, "turn": turn, "answer": "a", "verdict": "right"}
             for problem in "pq" for sample in range(2) for turn in (1, 2)]  # fmt: skip
-    assert voting.curves(pd.DataFrame(rows), programs=False)
+    assert voting.curves(pd.DataFrame(rows))
     with pytest.raises(ValueError, match="missing or doubled"):
-        voting.curves(pd.DataFrame(change(rows)), programs=False)
+        voting.curves(pd.DataFrame(change(rows)))

@@ -202,6 +202,10 @@ def test_no_answer_is_none(grader, text):
 def test_verdicts(grader):
     assert graded(grader, "7", "\\boxed{7}").verdict is Verdict.RIGHT
     assert graded(grader, "7", "\\boxed{7.0}").answer == "7.0"
+    # As they are read: a vote, or a count of changed answers, must not hang on how LaTeX is typed.
+    written = {graded(grader, "1", f"\\boxed{{{text}}}").answer
+               for text in (r"\frac13", r"\frac{1}{3}", r"\dfrac{1}{3}")}  # fmt: skip
+    assert written == {r"\frac{1}{3}"}
     assert graded(grader, "7", "\\boxed{8}").verdict is Verdict.WRONG
     assert graded(grader, "7", "seven").verdict is Verdict.UNPARSED
     assert graded(grader, "7", "\\boxed{7}", truncated=True).verdict is Verdict.TRUNCATED

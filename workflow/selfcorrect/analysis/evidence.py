@@ -55,9 +55,8 @@ class Evidence:
         found = self.seeds(self.voting, task, method)
         if len({tuple(sorted(of["problem"].unique())) for of in found}) > 1:
             raise FileProblem(f"{task}/{method}: the votes of its seeds are on different problems")
-        programs = task in self.report.spec.programming
         try:
-            counted = [voting.curves(of, programs=programs) for of in found]
+            counted = [voting.curves(of) for of in found]
         except ValueError as error:
             raise FileProblem(f"{task}/{method}, voting_grades.parquet: {error}") from error
         return {

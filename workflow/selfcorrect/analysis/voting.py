@@ -4,8 +4,8 @@ The budget is in samples: K traces of two attempts cost as much as 2K first atte
 Fig. 1, right). A vote is among final answers, which are first attempts' in the one case and second
 attempts' in the other.
 
-- Answers that are written alike vote together, and right answers do however they are written. Of
-  programs only equal ones do: no reader could tell which others do the same.
+- Answers that are the same in the grader's notation vote together, right and wrong ones alike: no
+  vote knows the gold answer. So 1/2 and 0.5 are two, and of programs only equal ones are one.
 - An attempt without a readable answer has no vote; if none has one, the vote is lost.
 - Where several answers have the most votes, one of them is drawn: what is counted is the chance
   that it is right, so nothing hangs on an order.
@@ -23,15 +23,13 @@ from selfcorrect.records import Verdict
 
 Vote = tuple[str | None, bool]  # an answer, and whether it is right
 UNREADABLE = {Verdict.UNPARSED.value, Verdict.TRUNCATED.value}
-RIGHT = "the right answer"
 
 
-def vote(answer: str | None, verdict: str, *, programs: bool) -> Vote:
+def vote(answer: str | None, verdict: str) -> Vote:
     """What a graded attempt votes for."""
     if pd.isna(answer) or verdict in UNREADABLE:
         return None, False
-    right = verdict == Verdict.RIGHT.value
-    return (RIGHT if right and not programs else answer), right
+    return answer, verdict == Verdict.RIGHT.value
 
 
 def chance(votes: Sequence[Vote]) -> float:
@@ -41,7 +39,7 @@ def chance(votes: Sequence[Vote]) -> float:
         return 0.0
     most = max(counts.values())
     right = Counter(answer for answer, is_right in votes if is_right)
-    # Of equal programs the verdicts are equal too, but for one that ran out of time on a busy day.
+    # Of equal answers the verdicts are equal too, but for one that ran out of time on a busy day.
     leading = [right[answer] / count for answer, count in counts.items() if count == most]
     return sum(leading) / len(leading)
 
@@ -63,11 +61,11 @@ def budgets(samples: int) -> list[int]:
     return [2**power for power in range(1, samples.bit_length()) if 2**power <= samples]
 
 
-def curves(attempts: pd.DataFrame, *, programs: bool) -> dict[int, tuple[Shares, Shares]]:
+def curves(attempts: pd.DataFrame) -> dict[int, tuple[Shares, Shares]]:
     """By budget: accuracy of parallel and of corrected samples, each (n,), problems in order.
 
     ``attempts``: graded attempts at a temperature, a row each, with columns problem, sample, turn,
-    answer and verdict. ``programs``: whether answers are programs.
+    answer and verdict.
 
     Raises:
         ValueError: attempts are missing or doubled.
@@ -77,7 +75,7 @@ def curves(attempts: pd.DataFrame, *, programs: bool) -> dict[int, tuple[Shares,
     if len(rows) != 2 * problems * samples or rows.duplicated(["problem", "turn", "sample"]).any():
         raise ValueError("attempts are missing or doubled")
     graded = zip(rows["answer"], rows["verdict"], strict=True)
-    votes = [vote(answer, verdict, programs=programs) for answer, verdict in graded]
+    votes = [vote(answer, verdict) for answer, verdict in graded]
     of_each = [votes[start : start + samples] for start in range(0, len(votes), samples)]
     first, second = of_each[::2], of_each[1::2]
     return {

@@ -56,8 +56,8 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
         "parallel (dashed) against K traces whose second attempts vote (solid), "
         f"{temperatures(evidence)}, {report.seeds_in_words()}{_problems(evidence)}. Attempts "
         "without a readable answer have no vote; among answers with equally many votes one is "
-        "drawn, and its chance to be right is counted. Right answers vote together however they "
-        "are written; of programs only equal ones do. "
+        "drawn, and its chance to be right is counted. Answers vote together, right or wrong, if "
+        "they are the same in the grader's notation; programs if they are the same text. "
         f"Bands are 95 % intervals {over(report)}."
     )
     missing = lacking(report, evidence.voting, report.spec.shown["voting"])

@@ -18,7 +18,7 @@ from selfcorrect.grading.mathematics.final_answer import final_answer
 from selfcorrect.grading.mathematics.notation import notation
 from selfcorrect.records import Grade, Submission, Verdict
 
-VERSION = "mathematics/2"
+VERSION = "mathematics/3"
 
 SECONDS = 2.0  # of CPU time for a pair
 MEGABYTES = 1024  # of address space
@@ -56,7 +56,8 @@ class MathGrader:
             return Grade(Verdict.UNPARSED, None, "no final answer")
         found = self.compare(submission.problem.answer, answer)
         verdict = Verdict.TIMEOUT if found == "memory" else Verdict(found)
-        return Grade(verdict, answer, _REASONS.get(found))
+        # In the one notation, so that who compares answers or counts votes needs no gold answer.
+        return Grade(verdict, notation(answer), _REASONS.get(found))
 
     def _compare(self, gold: str, answer: str) -> str:
         """Whether ``answer`` is "right", "wrong", "unparsed", or beyond "timeout" or "memory"."""
