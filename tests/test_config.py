@@ -206,6 +206,10 @@ FAULTS = {
         {f"{CODE}.evaluation.repairs": {"problems": 1, "file": "a", "writer": "b"}},
         f"{CODE}.evaluation.repairs.writer: give `file` or `writer`, not both",
     ),
+    "a share of steps that are given": (
+        {"methods.mine": {"label": "M", "variant_of": "score", "rl": {"steps": 400}}},
+        "methods.mine.rl.share: 0.5 is a share of the task's steps, and rl.steps: 400 is given too",
+    ),
     "share of no steps": ({"methods.stage1.rl.share": 0}, "methods.stage1.rl.share: "),
     "name that cannot be a folder": ({"methods.My method": {"label": "M"}}, "methods.My method: "),
     "both sft and rl": ({"methods.star_d.rl": {}}, "methods.star_d.rl: "),
@@ -545,3 +549,11 @@ def test_what_most_waits_for_goes_first():
     assert lines["base"] == 4 and lines["stage1"] == 3
     assert lines["star_d.round1"] == 2 and lines["star_d.round2"] == 1
     assert lines["star_d"] == lines["score"] == lines["score_star_stage2"] == 0
+
+
+def test_a_job_that_grades_asks_for_what_programs_may_take():
+    made = Plan(config.load(changed({"compute.sandbox_workers": 8})))
+    assert (
+        made.sandbox_mb("precedence") == 8 * made.config.tasks["precedence"].data.sandbox.memory_mb
+    )
+    assert made.sandbox_mb("carry") == 0

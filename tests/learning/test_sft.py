@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import TrainerState
 from trl import SFTTrainer
 
@@ -334,6 +335,18 @@ def test_models_are_kept_on_the_way_also_over_a_stop(tmp_path, monkeypatch, stop
     assert kept.keys() == {"step2", "step4", "step6"}
     assert same_weights(weights(made), weights(kept["step6"]))
     assert not same_weights(weights(kept["step2"]), weights(kept["step4"]))
+
+
+def test_kept_models_have_the_precision_that_they_are_used_in(tmp_path):
+    """Training is in float32; what is kept of a bfloat16 model takes half of that."""
+    work, loading = fresh(tmp_path), adaptation(dtype="bfloat16")
+    made = lm()
+    finetune(made, TRACES, sft(epochs=2), loading, 0, work, snapshots=1)
+    (kept,) = (work / SNAPSHOTS).iterdir()
+    stored = load_file(kept / "model.safetensors")
+    assert {value.dtype for value in stored.values()} == {torch.bfloat16}
+    final = load(kept, loading)  # its weights are those of the model at the end, also rounded
+    assert same_weights(weights(made), weights(final))
 
 
 def test_no_traces_keep_no_models(tmp_path):

@@ -1,5 +1,6 @@
 """Tokenizer and models: lossless, saved and loaded offline, damage named."""
 
+import copy
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from selfcorrect import provenance
@@ -110,6 +112,20 @@ def test_saving_twice_gives_the_same_bytes(folder, tmp_path):
     )
     assert one == other
     assert set(one["sha256"]) >= {"model.safetensors", "config.json", "tokenizer.json"}
+
+
+def test_tied_weights_stay_one_when_they_are_rounded(tmp_path):
+    config = copy.deepcopy(LM.model.config)
+    config.tie_word_embeddings = True
+    lm = models.LanguageModel(AutoModelForCausalLM.from_config(config), LM.chat)
+    models.save(lm, tmp_path / "model", {}, torch.bfloat16)
+    stored = load_file(tmp_path / "model" / "model.safetensors")
+    assert "lm_head.weight" not in stored
+    found = models.load(tmp_path / "model").model
+    assert found.lm_head.weight is found.model.embed_tokens.weight
+    expected = lm.model.model.embed_tokens.weight.to(torch.bfloat16).float()
+    assert torch.equal(found.lm_head.weight, expected)
+    assert lm.model.dtype is torch.float32
 
 
 def test_random_weights_follow_the_seed():

@@ -133,6 +133,11 @@ def data_files(wildcards):
     return PLAN.files(wildcards.task)
 
 
+def grading_mb(wildcards):
+    """Memory of a job that grades: its own, and where answers are programs what these may take."""
+    return 1000 + PLAN.sandbox_mb(wildcards.task)
+
+
 def own_model(wildcards):
     return model_input(wildcards.task, wildcards.node, wildcards.seed)
 

@@ -107,7 +107,7 @@ rule grade:
         "../../envs/analysis.yaml"
     threads: sandbox_workers
     resources:
-        mem_mb=1000,
+        mem_mb=grading_mb,
     params:
         spec=spec_of("grade"),
         code=code_hash("steps.grade"),

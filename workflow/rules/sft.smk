@@ -18,7 +18,7 @@ rule select:
     priority: urgency
     threads: sandbox_workers
     resources:
-        mem_mb=1000,
+        mem_mb=grading_mb,
     params:
         spec=spec_of("select"),
         code=code_hash("steps.select"),

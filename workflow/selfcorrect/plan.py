@@ -307,6 +307,13 @@ class Plan:
         """Whether a task's answers are programs, which grading executes."""
         return hasattr(self.config.tasks[task].data, "sandbox")
 
+    def sandbox_mb(self, task: str) -> int:
+        """What the programs that are executed side by side may take, in MiB."""
+        of = self.config.tasks[task]
+        limits = [getattr(data, "sandbox", None) for data in (of.data, of.test)]
+        most = max((each.memory_mb for each in limits if each is not None), default=0)
+        return self.config.compute.sandbox_workers * most
+
     def _shown(self, task: str, what: Shown) -> tuple[str, ...]:
         """The evaluated methods that are looked at in another way too."""
         many = self.config.tasks[task].evaluation.many_turns_for
@@ -382,6 +389,12 @@ def _settings(
     }
     settings = {**default.model_dump(), **own}
     if isinstance(overrides, RLOverrides):
+        if "steps" in own and overrides.share != 1:
+            raise ConfigError(
+                f"methods.{method}.rl.share: {overrides.share:g} is a share of the task's steps, "
+                f"and rl.steps: {own['steps']} is given too; set share: 1 to have that many, or "
+                "leave steps out"
+            )
         settings["steps"] = max(1, round(overrides.share * settings["steps"]))
     try:
         return parse(kind, settings)

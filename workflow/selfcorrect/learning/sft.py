@@ -71,7 +71,8 @@ def finetune(
             trainer.remove_callback(PrinterCallback)
         else:
             trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(_Snapshots(lm, snapshots, work / SNAPSHOTS))
+        dtype = getattr(torch, loading.dtype)
+        trainer.add_callback(_Snapshots(lm, snapshots, work / SNAPSHOTS, dtype))
         trainer.train(resume_from_checkpoint=whole_checkpoint(work))
         lm.model.eval()
     if loading.lora is None:
@@ -135,13 +136,13 @@ def _whole(checkpoint: Path) -> bool:
 
 
 class _Snapshots(TrainerCallback):
-    """Keeps the model at ``count`` evenly spaced steps."""
+    """Keeps the model at ``count`` evenly spaced steps, in the precision that it is used in."""
 
-    def __init__(self, lm: LanguageModel, count: int, folder: Path) -> None:
-        self.lm, self.count, self.folder = lm, count, folder
+    def __init__(self, lm: LanguageModel, count: int, folder: Path, dtype: torch.dtype) -> None:
+        self.lm, self.count, self.folder, self.dtype = lm, count, folder, dtype
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the trainer after every optimiser step."""
         step, steps = state.global_step, state.max_steps
         if self.count * step // steps > self.count * (step - 1) // steps:
-            save(self.lm, self.folder / f"step{step}", {"step": step})
+            save(self.lm, self.folder / f"step{step}", {"step": step}, self.dtype)

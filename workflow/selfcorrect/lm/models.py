@@ -261,16 +261,27 @@ def _explained(path: str, error: Exception) -> str:
     return f"{path}: cannot be loaded as a model ({type(error).__name__}: {said}). {advice}"
 
 
-def save(lm: LanguageModel, folder: Path, record: dict[str, Any]) -> None:
+def save(
+    lm: LanguageModel, folder: Path, record: dict[str, Any], dtype: torch.dtype | None = None
+) -> None:
     """Write a checkpoint folder with its provenance, whole or not at all.
+
+    Weights are written in ``dtype``; by default in the model's own, and always an adapter's.
 
     Raises:
         FileProblem: the folder is not writable or the disk is full.
     """
+    state = {}
+    if dtype not in (None, lm.model.dtype) and not hasattr(lm.model, "peft_config"):
+        rounded: dict[int, torch.Tensor] = {}  # by address: tied weights stay one
+        state["state_dict"] = {
+            name: rounded.setdefault(value.data_ptr(), value.to("cpu", dtype))
+            for name, value in lm.model.state_dict().items()
+        }
     with files.replacing(folder) as temporary:
         temporary.mkdir()
         try:
-            lm.model.save_pretrained(temporary)
+            lm.model.save_pretrained(temporary, **state)
         except SafetensorError as error:  # its text holds the system's number, nothing else does
             number = re.search(r"os error (\d+)", str(error))
             raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error

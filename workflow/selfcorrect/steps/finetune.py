@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
+    import os
     import shutil
     from pathlib import Path
 
@@ -48,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         finetune(lm, traces, job.sft, job.loading, seed, own, job.snapshots)
         record = provenance.describe(job, watch, start=arguments.start, traces=len(traces))
         models.save(lm, arguments.model, record)
-        # Copied: a run that is stopped here goes on from the same folder.
+        # Linked, not moved: a run that is stopped here goes on from the same folder.
         with files.replacing(arguments.snapshots) as temporary:
-            shutil.copytree(own / SNAPSHOTS, temporary)
+            shutil.copytree(own / SNAPSHOTS, temporary, copy_function=os.link)
     files.remove(work)
 
 
