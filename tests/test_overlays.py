@@ -34,7 +34,7 @@ def test_a_dry_run_plans_every_method(project, name):
     assert "pretrain" not in counted, "the base comes from elsewhere"
     assert len(methods) == 15
     assert counted["generate"] == 15 + 2 + 5  # the evaluation, votes, training problems
-    assert counted["track"] == 2
+    assert counted["track"] == 1
     assert counted["grade"] == counted["generate"] + counted["track"]
     assert counted["finetune"] == counted["select"] == 3 + 3 + 1 + 1 + 3
     assert counted["reinforce"] == 8

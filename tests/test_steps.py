@@ -10,8 +10,11 @@ import pytest
 import torch
 
 import selfcorrect
+from kept_models import STEPS as KEPT
+from kept_models import greedy, keep, tracked
 from selfcorrect.files import FileProblem
 from selfcorrect.steps import cli, export_tensorboard
+from tiny import plan
 
 FOLDER = Path(selfcorrect.__file__).parent / "steps"
 STEPS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "cli"))
@@ -103,3 +106,20 @@ def test_what_is_imported_is_not_collected():
         assert gc.isenabled() and gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
+
+
+def test_kept_models_are_sampled_one_after_the_other(tmp_path):
+    """Each is sampled as by itself; given first attempts are those of the start."""
+    made = plan()
+    alone = {}
+    for step, place in reversed(keep(tmp_path, width=16).items()):
+        alone[step] = greedy(made, place, tmp_path)
+    found = tracked(made, tmp_path)
+    assert found.keys() == {f"{whose}-{step}" for whose in ("own", "fixed") for step in KEPT}
+    for step in KEPT:
+        assert found[f"own-{step}"] == alone[step]
+        firsts, seconds = zip(*found[f"fixed-{step}"], strict=True)
+        assert list(firsts) == [first for first, _ in alone[0]]
+        if step:
+            assert list(seconds) != [second for _, second in alone[0]]
+    assert alone[0] != alone[3] != alone[6], "equal models would test nothing"

@@ -13,6 +13,7 @@ import torch
 pytest.importorskip("vllm", reason="vLLM is not installed here: `make test-vllm`")
 
 import steps
+from kept_models import greedy, keep, tracked
 from selfcorrect import files, provenance
 from selfcorrect.jobs import ReinforceJob
 from selfcorrect.learning.trainer import Setting, Trainer
@@ -129,6 +130,15 @@ def test_evaluation_finds_the_same_greedy_attempts(tmp_path):
     generated = attempts("vllm", model, tmp_path)
     assert generated == attempts("torch", model, tmp_path)
     assert len(set(map(tuple, generated.values()))) > 1, "equal attempts would test nothing"
+
+
+def test_one_engine_samples_from_all_models_of_a_fine_tuning(tmp_path):
+    places = keep(tmp_path, width=64)
+    firsts = greedy(settings("torch"), places[0], tmp_path)
+    found = {engine: tracked(settings(engine), tmp_path) for engine in ("vllm", "torch")}
+    assert found["vllm"] == found["torch"]
+    assert found["vllm"]["own-0"] == firsts
+    assert found["vllm"]["own-3"] != found["vllm"]["own-6"], "equal models would test nothing"
 
 
 def attempts(engine: str, model: Path, folder: Path) -> dict[str, list[str]]:

@@ -9,9 +9,9 @@ rule pretrain:
         f"{BASE_LOGS}/pretrain.log",
     benchmark:
         f"{BASE_LOGS}/pretrain.benchmark.tsv"
+    priority: urgency
     conda:
         "../../envs/torch.yaml"
-    priority: urgency
     threads: PLAN.config.compute.pretraining_threads
     resources:
         mem_mb=1500,
@@ -36,9 +36,9 @@ rule sample:
         f"{LOGS}/sample.log",
     benchmark:
         f"{LOGS}/sample.benchmark.tsv"
+    priority: urgency
     conda:
         "../../envs/torch.yaml"
-    priority: urgency
     resources:
         gpu=GPUS,
         mem_mb=COMPUTE.memory_mb,

@@ -17,9 +17,9 @@ rule reinforce:
         f"{LOGS}/reinforce.benchmark.tsv"
     wildcard_constraints:
         node=nodes_of("rl"),
+    priority: urgency
     conda:
         "../../envs/torch.yaml"
-    priority: urgency
     threads: team_threads
     resources:
         gpu=COMPUTE.processes * GPUS,

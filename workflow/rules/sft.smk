@@ -13,9 +13,9 @@ rule select:
         f"{LOGS}/select.benchmark.tsv"
     wildcard_constraints:
         node=nodes_of("sft"),
+    priority: urgency
     conda:
         "../../envs/analysis.yaml"
-    priority: urgency
     threads: sandbox_workers
     resources:
         mem_mb=grading_mb,
@@ -44,9 +44,9 @@ rule finetune:
         f"{LOGS}/finetune.benchmark.tsv"
     wildcard_constraints:
         node=nodes_of("sft"),
+    priority: urgency
     conda:
         "../../envs/torch.yaml"
-    priority: urgency
     resources:
         gpu=GPUS,
         mem_mb=COMPUTE.memory_mb,

@@ -124,6 +124,7 @@ class MemoryJob(Strict):
     finetune: tuple[FinetuneJob, ...]
     reinforce: tuple[ReinforceJob, ...]
     generate: tuple[GenerateJob, ...] = Field(min_length=1)
+    track: tuple[TrackJob, ...]
     processes: Count = Field(description="of an RL job")
     sharded: bool = Field(description="whether they keep what is trained in parts")
     memory_mb: Count = Field(description="main memory of a job, in MiB")

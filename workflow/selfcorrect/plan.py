@@ -264,7 +264,12 @@ class Plan:
                 self.generate(task, name, seed, view)
                 for name in self.methods()
                 for view in VIEWS
-                if view not in ("familiar_", "snapshots_") and self.shows(task, name, view)
+                if view != "snapshots_" and self.shows(task, name, view)
+            ),
+            track=tuple(
+                self.track(task, name, seed)
+                for name in self.methods()
+                if self.is_tracked(task, name)
             ),
             processes=compute.processes, sharded=compute.sharded,
             memory_mb=compute.memory_mb, gpu_memory_gb=compute.gpu_memory_gb,

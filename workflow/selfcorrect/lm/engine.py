@@ -45,7 +45,12 @@ class Session(Protocol):
 
 
 class Engine(Protocol):
-    """A backend with a model, whose weights may change between sessions."""
+    """A backend with a model, whose weights may change between sessions.
+
+    Another ``model`` of the same architecture may take its place, too; then ``refresh``.
+    """
+
+    model: Any
 
     def open(self, prompts: Sequence[Sequence[int]], copies: int = 1) -> Session:
         """Start ``copies`` rows for each prompt, copies side by side, prompts read once."""

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
-    from functools import lru_cache, partial
+    from functools import partial
     from pathlib import Path
 
     from selfcorrect import provenance
@@ -54,14 +54,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     folders = arguments.snapshots.glob("step*")
     kept = {int(path.name.removeprefix("step")): path for path in folders}
 
-    @lru_cache(maxsize=1)  # one model in memory at a time
-    def loaded(step: int) -> tuple[models.LanguageModel, Engine]:
-        path = str(kept[step]) if step else arguments.start
-        lm = models.load(path, job.loading, arguments.device)
-        return lm, make_engine(lm, job.generation)
+    held: dict[int, models.LanguageModel] = {}  # one model at a time
+    engine: Engine | None = None  # and one engine for all of them: vLLM starts only once
+
+    def turn_to(step: int) -> tuple[models.LanguageModel, Engine]:
+        nonlocal engine
+        if step not in held:
+            held.clear()
+            if engine is not None:
+                engine.model = None  # the one before goes first
+            path = str(kept[step]) if step else arguments.start
+            lm = held[step] = models.load(path, job.loading, arguments.device)
+            if engine is None:
+                engine = make_engine(lm, job.generation)
+            else:
+                engine.model = lm.model
+                engine.refresh()
+        assert engine is not None
+        return held[step], engine
 
     def attempts(step: int, given: bool, part: Sequence[Problem]) -> list[Trace]:
-        lm, engine = loaded(step)
+        lm, engine = turn_to(step)
         return rollout(
             engine,
             lm.chat,

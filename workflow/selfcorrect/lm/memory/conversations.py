@@ -37,18 +37,20 @@ class Conversations:
 
 def conversations(job: MemoryJob, chat: Chat) -> Conversations:
     """The prompts of all problems that the run uses; without training they are the evaluated."""
-    first = job.generate[0]
-    task = make_task(first.data)
+    jobs = [each for each in job.generate if not _familiar(each)]
+    task = make_task(jobs[0].data)
     instructions = {task.prompts.instruction(each.instruction) for each in job.generate}
-    count = max(of.problems for each in job.generate for of in each.passes)
-    evaluated = _prompts(task, task.problems(first.split)[:count], instructions, chat)
-    trained = [each.data for each in job.sample] + [each.data for each in job.reinforce]
+    count = max(of.problems for each in jobs for of in each.passes)
+    evaluated = _prompts(task, task.problems(jobs[0].split)[:count], instructions, chat)
+    familiar = [each for each in job.generate if _familiar(each)]
+    trained = [each.data for of in (job.sample, job.reinforce, familiar) for each in of]
     if not trained:
         return Conversations(evaluated, evaluated)
     task = make_task(trained[0])
     problems = task.problems("train")
-    said = {task.prompts.instruction(each.instruction) for each in job.reinforce}
-    training = _prompts(task, problems, said | {task.prompts.correction}, chat)
+    said = {each.instruction for of in (job.reinforce, familiar) for each in of}
+    texts = {task.prompts.correction, *map(task.prompts.instruction, said)}
+    training = _prompts(task, problems, texts, chat)
     return Conversations(training, evaluated)
 
 
@@ -78,7 +80,7 @@ def check_context(job: MemoryJob, found: Conversations, config: Any) -> None:
 
 def _uses(job: MemoryJob, found: Conversations) -> Iterator[tuple[str, Prompts, int, str]]:
     """Each use of the model, its prompts, its attempts, and the keys that would make them fewer."""
-    if job.sample:
+    if job.sample or any(map(_familiar, job.generate)):
         yield "sampling", found.training, 2, ""
     for turns in sorted({each.rl.turns for each in job.reinforce}):
         fewer = f", or tasks.{job.task}.rl.turns" if turns > 1 else ""
@@ -87,6 +89,11 @@ def _uses(job: MemoryJob, found: Conversations) -> Iterator[tuple[str, Prompts, 
     where = f"tasks.{job.task}.evaluation"
     fewer = f", or {where}.window, {where}.turns or {where}.many_turns"
     yield "evaluation", found.evaluated, seen, fewer
+
+
+def _familiar(job: GenerateJob) -> bool:
+    """Whether it attempts problems of the training split, for the figure of edits."""
+    return job.split == "train"
 
 
 def longest_attempts(job: GenerateJob) -> int:

@@ -6,7 +6,7 @@ The most that may be needed: every prompt as long as the longest, every attempt 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from selfcorrect.jobs import FinetuneJob, GenerateJob, ReinforceJob, SampleJob
+from selfcorrect.jobs import FinetuneJob, GenerateJob, ReinforceJob, SampleJob, TrackJob
 from selfcorrect.lm.memory.activations import FLOAT32, Precision, Reading, head, kept, passing
 from selfcorrect.lm.memory.kv_cache import (
     cache_bytes,
@@ -23,7 +23,7 @@ PROCESS = GIB // 2  # Python with torch, transformers and TRL: 0.47 GiB
 CUDA_PROCESS, CUDA_CONTEXT = 3 * GIB, GIB
 SIZES = {"float32": FLOAT32, "bfloat16": 2}  # bytes
 
-AnyJob = SampleJob | FinetuneJob | ReinforceJob | GenerateJob
+AnyJob = SampleJob | FinetuneJob | ReinforceJob | GenerateJob | TrackJob
 
 
 def needs(job: AnyJob, setting: Setting) -> Needs:
@@ -37,6 +37,8 @@ def needs(job: AnyJob, setting: Setting) -> Needs:
             gpu, main = _sample(job, setting)
         case GenerateJob():
             gpu, main = _generate(job, setting)
+        case TrackJob():
+            gpu, main = _track(job, setting)
     if setting.on_gpu:
         main = main.and_process(CUDA_PROCESS).times(setting.processes)
         return Needs(gpu.and_process(CUDA_CONTEXT), main)
@@ -119,6 +121,14 @@ def _generate(job: GenerateJob, setting: Setting) -> tuple[Need, Need]:
         )
         for each in job.passes
     ]  # fmt: skip
+    return _inference(job.loading, setting, passes)
+
+
+def _track(job: TrackJob, setting: Setting) -> tuple[Need, Need]:
+    """Of one model at a time, which may have an adapter that is small beside it."""
+    passes = [
+        Pass.of(job.generation, job.problems, 1, 2, 2, given=given) for given in (False, True)
+    ]
     return _inference(job.loading, setting, passes)
 
 

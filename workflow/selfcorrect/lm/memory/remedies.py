@@ -6,7 +6,14 @@ from typing import Any
 
 import torch
 
-from selfcorrect.jobs import FinetuneJob, GenerateJob, MemoryJob, ReinforceJob, SampleJob
+from selfcorrect.jobs import (
+    FinetuneJob,
+    GenerateJob,
+    MemoryJob,
+    ReinforceJob,
+    SampleJob,
+    TrackJob,
+)
 from selfcorrect.lm.memory.needs import AnyJob, needs
 from selfcorrect.lm.memory.terms import GIB, MIB, Needs, Setting
 from selfcorrect.spec import LoRA
@@ -139,7 +146,7 @@ def _changes(case: Case) -> Iterator[_Change]:
         if fewer := [n for n in _halves(at_a_time) if job.sft.batch_size % n == 0]:
             key = f"{where}.sft.traces_per_micro_batch"
             yield _Change(key, fewer, _set("sft", "traces_per_micro_batch"))
-    if isinstance(job, SampleJob | GenerateJob | ReinforceJob):
+    if isinstance(job, SampleJob | GenerateJob | TrackJob | ReinforceJob):
         if setting.generation.engine == "vllm":
             # Not as little as would fit: it must hold a conversation as long as the context.
             smaller = _halves(setting.generation.cache_mb)[:3]

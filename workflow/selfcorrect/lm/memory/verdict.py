@@ -4,7 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from selfcorrect.jobs import FinetuneJob, GenerateJob, MemoryJob, ReinforceJob, SampleJob
+from selfcorrect.jobs import (
+    FinetuneJob,
+    GenerateJob,
+    MemoryJob,
+    ReinforceJob,
+    SampleJob,
+    TrackJob,
+)
 from selfcorrect.lm.memory.conversations import Conversations
 from selfcorrect.lm.memory.needs import AnyJob, needs
 from selfcorrect.lm.memory.remedies import Limits, Remedy, remedies
@@ -13,9 +20,11 @@ from selfcorrect.lm.memory.terms import GIB, MIB, Need, Needs, Setting
 from selfcorrect.validation import ConfigError
 
 WORK = {SampleJob: "sampling", FinetuneJob: "fine-tuning", ReinforceJob: "RL",
-        GenerateJob: "evaluation"}  # fmt: skip
+        GenerateJob: "evaluation", TrackJob: "tracking"}  # fmt: skip
 SECTION = {SampleJob: "generation", FinetuneJob: "sft", ReinforceJob: "rl",
-           GenerateJob: "generation"}  # fmt: skip
+           GenerateJob: "generation", TrackJob: "generation"}  # fmt: skip
+# Passes that are no evaluation.
+VIEWS = {"voting": "votes", "familiar": "training problems"}
 
 
 @dataclass(frozen=True)
@@ -34,17 +43,20 @@ class Row:
 
 
 def _work(job: AnyJob) -> str:
-    if isinstance(job, GenerateJob) and job.passes[0].decoding == "voting":
-        return "votes"
+    if isinstance(job, GenerateJob) and job.passes[0].decoding in VIEWS:
+        return VIEWS[job.passes[0].decoding]
     return WORK[type(job)]
 
 
 def plan_of(job: MemoryJob, shape: Shapes, found: Conversations, *, on_gpu: bool) -> list[Row]:
     """The needs of a task's jobs, a row for those that need the same."""
     rows: dict[tuple[str, str], Row] = {}
-    jobs: list[AnyJob] = [*job.sample, *job.finetune, *job.reinforce, *job.generate]
+    jobs: list[AnyJob] = [
+        *job.sample, *job.finetune, *job.reinforce, *job.generate, *job.track
+    ]  # fmt: skip
     for each in jobs:
-        prompts = found.evaluated if isinstance(each, GenerateJob) else found.training
+        evaluated = isinstance(each, GenerateJob | TrackJob) and each.split != "train"
+        prompts = found.evaluated if evaluated else found.training
         processes = job.processes if isinstance(each, ReinforceJob) else 1
         setting = Setting(shape, prompts.longest, prompts.bridge, job.generation, processes,
                           job.sharded, on_gpu)  # fmt: skip
