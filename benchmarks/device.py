@@ -5,17 +5,22 @@
 
 Checks: a small float32 model says on the device what it says on the CPU; in the dtype that is asked
 for, what is recorded when a token is sampled is what training recomputes; recomputed activations
-give the same gradients. Rates: tokens sampled and tokens trained on per second, of a model of a
-known architecture with random weights, beside what the device's memory bandwidth and arithmetic
-allow. Both limits are measured here: by copying, and by a large product.
+give the same gradients. Each has a bound; where one is broken the script says so and fails.
+
+Rates: tokens sampled and tokens trained on per second, of a model of a known architecture with
+random weights, beside what the device's memory bandwidth and arithmetic allow. Both limits are
+measured here: by copying, and by a large product. Attempts end at every token with the same chance,
+so that their lengths are spread: a batch is done when its longest row is.
 """
 
 import argparse
 import json
+import math
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import timing
 import torch
@@ -31,6 +36,7 @@ from selfcorrect.lm.torch_engine import TorchEngine
 from selfcorrect.records import Attempt, Problem, Trace
 
 EOS, PAD = 1, 0
+LONGEST = 2.5  # the token limit, in mean lengths of an attempt
 SHAPES: dict[str, dict[str, int]] = {
     # Qwen2.5-0.5B's
     "0.5b": {"vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864,
@@ -43,8 +49,16 @@ SHAPES: dict[str, dict[str, int]] = {
 }  # fmt: skip
 
 
+class Check(NamedTuple):
+    """What must hold, what was found, and whether it does."""
+
+    name: str
+    found: str
+    holds: bool
+
+
 def model(shape: str, dtype: torch.dtype, device: str, seed: int = 0) -> Any:
-    """Random weights of a shape; no token ends an attempt, so every attempt has its full length."""
+    """Random weights of a shape."""
     torch.manual_seed(seed)
     made = Qwen2ForCausalLM(Qwen2Config(
         **SHAPES[shape], max_position_embeddings=8192, tie_word_embeddings=True,
@@ -53,16 +67,36 @@ def model(shape: str, dtype: torch.dtype, device: str, seed: int = 0) -> Any:
     return made.to(device, dtype).eval()
 
 
+def end_at_times(policy: Any, mean: int) -> None:
+    """Let every token end an attempt with one chance, so that it has ``mean`` tokens on average."""
+
+    def hook(_module: Any, _inputs: Any, logits: torch.Tensor) -> torch.Tensor:
+        if torch.is_grad_enabled():  # training takes what was sampled as it is
+            return logits
+        logits = logits.clone()
+        logits[..., EOS] = -math.inf
+        logits[..., EOS] = logits.float().logsumexp(-1).to(logits.dtype) - math.log(mean - 1)
+        return logits
+
+    policy.get_output_embeddings().register_forward_hook(hook)
+
+
 def traces(
-    policy: Any, prompts: int, copies: int, read: int, tokens: int, temperature: float = 1.0
+    policy: Any,
+    prompts: int,
+    copies: int,
+    read: int,
+    tokens: int,
+    temperature: float = 1.0,
+    eos: int = -1,
 ) -> list[Trace]:
-    """Two attempts at each of some random prompts, by the engine."""
+    """Two attempts at each of some random prompts, by the engine; of full length without EOS."""
     generator = torch.Generator().manual_seed(0)
     openings = torch.randint(2, 500, (prompts, read), generator=generator).tolist()
     instruction = list(range(2, 34))
     made = [Trace(Problem(str(row), "", "", "1"), copy) for row in range(prompts)
             for copy in range(copies)]  # fmt: skip
-    session = TorchEngine(policy, eos=-1, pad=PAD).open(openings, copies)
+    session = TorchEngine(policy, eos, PAD).open(openings, copies)
     shown = [opening for opening in openings for _ in range(copies)]
     for turn in range(2):
         seeds = [turn * len(made) + row for row in range(len(made))]
@@ -88,24 +122,39 @@ def gradients(
     return statistics, batch
 
 
-def checks(device: str, dtype: torch.dtype) -> list[list[str]]:
-    """What must hold on any device; each with what was found."""
-    rows = []
-    small = {name: model("tiny", torch.float32, name) for name in ("cpu", device)}
-    greedy = {name: traces(each, 4, 1, 12, 16, 0.0) for name, each in small.items()}
-    here, there = (
-        [attempt for trace in greedy[name] for attempt in trace.attempts]
-        for name in ("cpu", device)
-    )
-    same = sum(one.tokens == other.tokens for one, other in zip(here, there, strict=True))
-    apart = max(
-        abs(a - b)
-        for one, other in zip(here, there, strict=True)
-        for a, b in zip(one.logprobs, other.logprobs, strict=True)
-    )
-    rows.append(["float32: greedy attempts equal to the CPU's", f"{same} of {len(here)}"])
-    rows.append(["float32: largest difference of their log-probs", f"{apart:.1e}"])
+def checks(device: str, dtype: torch.dtype) -> list[Check]:
+    """What must hold on any device."""
+    small = [model("tiny", torch.float32, name) for name in ("cpu", device)]
+    return [*same_words(*small), *same_numbers(device, dtype)]
 
+
+def same_words(here: Any, there: Any) -> list[Check]:
+    """Whether one float32 model says the same on two devices."""
+    greedy = [traces(policy, 4, 1, 12, 16, 0.0) for policy in (here, there)]
+    pairs = [
+        (one, other)
+        for of in zip(*greedy, strict=True)
+        for one, other in zip(*(trace.attempts for trace in of), strict=True)
+    ]
+    same = sum(one.tokens == other.tokens for one, other in pairs)
+    # Of the same tokens: a tie that falls otherwise would change all that follows it.
+    said = []
+    for policy in (here, there):
+        batch = collate(greedy[0], PAD, policy.device)
+        with torch.no_grad():
+            statistics = score(policy, batch, Reference(policy, policy), 1.0, "exact")
+        said.append(statistics.logprobs.cpu()[batch.turns.cpu() > 0])
+    apart = (said[0] - said[1]).abs().max().item()
+    return [
+        Check("float32: greedy attempts equal to the CPU's, at least 7 of 8",
+              f"{same} of {len(pairs)}", same >= len(pairs) - 1),
+        Check("float32: largest difference of log-probs from the CPU's, at most 1e-3",
+              f"{apart:.1e}", apart <= 1e-3),
+    ]  # fmt: skip
+
+
+def same_numbers(device: str, dtype: torch.dtype) -> list[Check]:
+    """Whether training computes what sampling recorded, and the same by either way back."""
     policy, fixed = (model("tiny", dtype, device, seed) for seed in (0, 1))
     reference = Reference(fixed, policy)
     sampled = traces(policy, 4, 2, 12, 16)
@@ -116,14 +165,19 @@ def checks(device: str, dtype: torch.dtype) -> list[list[str]]:
         found.append([p.grad.float().clone() for p in policy.parameters()])
     where = batch.turns > 0
     gap = (statistics.logprobs - batch.logprobs)[where].abs()
-    name = str(dtype).removeprefix("torch.")
-    rows.append([f"{name}: log-probs when sampled and when trained, mean and largest difference",
-                 f"{gap.mean():.1e}, {gap.max():.1e}"])  # fmt: skip
     norm = torch.cat([g.flatten() for g in found[0]]).norm()
-    differ = torch.cat([(a - b).flatten() for a, b in zip(*found, strict=True)]).norm()
-    rows.append([f"{name}: gradients with recomputed activations, relative difference",
-                 f"{differ / norm:.1e}"])  # fmt: skip
-    return rows
+    differ = (
+        torch.cat([(a - b).flatten() for a, b in zip(*found, strict=True)]).norm() / norm
+    ).item()
+    name = str(dtype).removeprefix("torch.")
+    exact = dtype == torch.float32
+    mean, back = (1e-4, 1e-3) if exact else (3e-2, 5e-2)
+    return [
+        Check(f"{name}: log-probs when sampled and when trained, mean difference at most {mean:g}",
+              f"{gap.mean():.1e} (largest {gap.max():.1e})", gap.mean().item() <= mean),
+        Check(f"{name}: gradients with recomputed activations, at most {back:g} apart",
+              f"{differ:.1e}", differ <= back),
+    ]  # fmt: skip
 
 
 def seconds(work: Callable[[], object], device: str) -> float:
@@ -157,11 +211,16 @@ def rates(arguments: argparse.Namespace, dtype: torch.dtype) -> dict[str, Any]:
     copies = min(8, arguments.rows)
     prompts = arguments.rows // copies
 
+    end_at_times(policy, arguments.tokens)
+
     def rollout() -> list[Trace]:
-        return traces(policy, prompts, copies, arguments.prompt, arguments.tokens)
+        limit = round(LONGEST * arguments.tokens)
+        return traces(policy, prompts, copies, arguments.prompt, limit, eos=EOS)
 
     sampling = seconds(rollout, device)
-    sampled = rollout()[: arguments.trained]
+    whole = rollout()
+    written = sum(len(attempt.tokens) for trace in whole for attempt in trace.attempts)
+    sampled = whole[: arguments.trained]
     reference = Reference(model(arguments.shape, dtype, device, seed=1), policy)
     optimiser = Optimiser(policy.parameters(), 1e-6)
 
@@ -180,10 +239,10 @@ def rates(arguments: argparse.Namespace, dtype: torch.dtype) -> dict[str, Any]:
         "dtype": str(dtype).removeprefix("torch."),
         "parameters": size,
         "rows": arguments.rows,
-        "tokens an attempt": arguments.tokens,
+        "tokens an attempt, mean": written / (2 * len(whole)),
         "bandwidth, GB/s": bandwidth / 1e9,
         "arithmetic, TFLOP/s": arithmetic / 1e12,
-        "sampled tokens/s": 2 * arguments.tokens * prompts * copies / sampling,
+        "sampled tokens/s": written / sampling,
         # Every token step reads all weights once, whatever the number of rows.
         "sampled tokens/s, if weights were read at full bandwidth": (
             prompts * copies * bandwidth / weight_bytes
@@ -211,19 +270,23 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=128, help="conversations sampled at a time")
     parser.add_argument("--trained", type=int, default=8, help="conversations trained on at a time")
     parser.add_argument("--prompt", type=int, default=200, help="tokens of a prompt")
-    parser.add_argument("--tokens", type=int, default=256, help="tokens of an attempt")
+    parser.add_argument("--tokens", type=int, default=256, help="tokens of an attempt, mean")
     parser.add_argument("--json", type=Path, help="file for the figures")
     arguments = parser.parse_args()
     prepare_process(device=arguments.device)
     dtype = getattr(torch, arguments.dtype)
     found = checks(arguments.device, dtype)
-    print(timing.table(["check", "found"], found), "\n")
+    rows = [[each.name, each.found, "ok" if each.holds else "NOT OK"] for each in found]
+    print(timing.table(["check", "found", ""], rows), "\n")
     measured = rates(arguments, dtype)
     shown = [[key, f"{value:,.4g}" if isinstance(value, float) else str(value)]
              for key, value in measured.items() if value is not None]  # fmt: skip
     print(timing.table(["figure", "value"], shown))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"checks": dict(found), **measured}, indent=2) + "\n")
+        kept = {"checks": {each.name: each.found for each in found}, **measured}
+        arguments.json.write_text(json.dumps(kept, indent=2) + "\n")
+    if broken := [each.name for each in found if not each.holds]:
+        sys.exit(f"does not hold here: {'; '.join(broken)}")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
     python benchmarks/gpu_hours.py math-qwen2.5-1.5b --rates rates.json
 
 Tokens are counted from the config: what is sampled, and what is trained on. How long attempts and
-prompts are it cannot know; ``--attempt`` and ``--prompt`` say it. Waiting for executions, loading
-and Snakemake are not counted.
+prompts are it cannot know; ``--attempt`` and ``--prompt`` say it. The rates should be those of the
+overlay's model: ``device.py`` measures them with attempts of spread lengths, since a batch takes as
+long as its longest row. Waiting for executions, loading and Snakemake are not counted.
 """
 
 import argparse
@@ -65,7 +66,18 @@ def tokens(plan: Plan, task: str, lengths: Lengths) -> dict[str, tuple[int, int]
                 for each in plan.generate(task, method, 0, view).passes:
                     attempts = each.problems * each.samples * each.turns
                     add("generate", attempts * lengths.attempt, 0)
+        if plan.is_tracked(task, method):  # own attempts, and second ones after the base's
+            kept = 1 + of.evaluation.snapshots.count
+            add("generate", kept * plan.track(task, method, 0).problems * 3 * lengths.attempt, 0)
     return found
+
+
+def models(plan: Plan, task: str) -> int:
+    """Models that are kept on the disk."""
+    trained = [node for node in plan.nodes[task].values() if node.settings is not None]
+    tracked = sum(plan.is_tracked(task, node.name) for node in trained)
+    snapshots = tracked * plan.config.tasks[task].evaluation.snapshots.count
+    return len(plan.config.run.seeds) * (len(trained) + snapshots)
 
 
 def main() -> None:
@@ -83,8 +95,10 @@ def main() -> None:
     if arguments.rates:
         measured = json.loads(arguments.rates.read_text())
         sampled, trained = measured["sampled tokens/s"], measured["trained tokens/s"]
+        size = measured["parameters"] / 1e9
+        of = f", measured on {measured['device']} with {size:.2g} B parameters"
     elif arguments.sampled and arguments.trained:
-        sampled, trained = arguments.sampled, arguments.trained
+        sampled, trained, of = arguments.sampled, arguments.trained, ""
     else:
         parser.error("give --rates, or --sampled and --trained")
     rows = []
@@ -97,13 +111,13 @@ def main() -> None:
             millions = [sum(column) / 1e6 for column in zip(*counted.values(), strict=True)]
             shown = [f"{value:,.0f}" for value in millions]
             shown += [f"{hours[kind]:,.1f}" for kind in counted]
-            rows.append([name, *shown, f"{sum(hours.values()):,.0f}"])
+            rows.append([name, *shown, f"{sum(hours.values()):,.0f}", models(plan, task)])
     print(
-        f"GPU hours at {sampled:,.0f} tokens sampled and {trained:,.0f} trained on a second, "
+        f"GPU hours at {sampled:,.0f} tokens sampled and {trained:,.0f} trained on a second{of}, "
         f"prompts of {arguments.prompt} and attempts of {arguments.attempt} tokens, "
         "all methods, one seed\n"
     )
-    headers = ["overlay", "M tokens sampled", "M trained on", *counted, "all"]
+    headers = ["overlay", "M tokens sampled", "M trained on", *counted, "all", "models kept"]
     print(timing.table(headers, rows))
 
 

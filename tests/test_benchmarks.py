@@ -1,11 +1,13 @@
 """The benchmarks run at their smallest size, and both sides do the same work. Never a time."""
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 SMALL = ["--prompts", "2", "--samples", "2", "--rounds", "2", "--warmup", "1"]
@@ -115,15 +117,59 @@ def assert_ratio(text: str) -> None:
     assert 0 < low <= middle <= high
 
 
-def test_the_device_is_checked_and_measured(repository, tmp_path):
-    small = ["--device", "cpu", "--shape", "tiny", "--rows", "8", "--tokens", "6", "--prompt", "9"]
-    printed = run(repository, "device.py", *small, "--json", str(tmp_path / "figures.json"))
-    found, figures = tables(printed)
-    same, apart, sampled, recomputed = (row["found"] for row in found)
-    assert same == "8 of 8"
-    assert float(apart) == 0.0
-    assert float(sampled.split(",")[0]) < 1e-2
-    assert float(recomputed) < 5e-2
-    kept = json.loads((tmp_path / "figures.json").read_text())
+DEVICE = ["--device", "cpu", "--shape", "tiny", "--rows", "8", "--tokens", "6", "--prompt", "9"]
+
+
+@pytest.fixture(scope="module")
+def rates(repository, tmp_path_factory):
+    """What the device's benchmark printed, and the file that it wrote."""
+    path = tmp_path_factory.mktemp("device") / "rates.json"
+    return run(repository, "device.py", *DEVICE, "--json", str(path)), path
+
+
+def test_the_device_is_checked_and_measured(rates):
+    found, figures = tables(rates[0])
+    assert [row[""] for row in found] == ["ok"] * 4
+    kept = json.loads(rates[1].read_text())
     assert kept["sampled tokens/s"] > 0 and kept["trained tokens/s"] > 0
+    assert 2 < kept["tokens an attempt, mean"] < 12
     assert {row["figure"] for row in figures} <= kept.keys()
+
+
+def test_a_device_that_computes_something_else_is_found_out(repository, monkeypatch):
+    """Another model stands for a device that computes the same one wrongly."""
+    monkeypatch.syspath_prepend(repository / "benchmarks")
+    device = importlib.import_module("device")
+    here, wrong = (device.model("tiny", torch.float32, "cpu", seed) for seed in (0, 0))
+    assert all(check.holds for check in device.same_words(here, wrong))
+    with torch.no_grad():
+        wrong.model.layers[1].self_attn.v_proj.weight *= 1.5
+    assert not any(check.holds for check in device.same_words(here, wrong))
+
+
+def test_recomputing_wrongly_is_found_out(repository, monkeypatch):
+    monkeypatch.syspath_prepend(repository / "benchmarks")
+    device = importlib.import_module("device")
+    right = device.gradients
+
+    def wrong(policy, reference, sampled, recompute):
+        statistics, batch = right(policy, reference, sampled, recompute)
+        if recompute:
+            policy.lm_head.weight.grad *= 1.5
+        return statistics, batch
+
+    monkeypatch.setattr(device, "gradients", wrong)
+    gap, back = device.same_numbers("cpu", torch.float32)
+    assert gap.holds and not back.holds
+
+
+def test_hours_are_counted_from_measured_rates(repository, rates):
+    printed = run(repository, "gpu_hours.py", "math-qwen2.5-1.5b", "--rates", str(rates[1]))
+    kept = json.loads(rates[1].read_text())
+    assert f"at {kept['sampled tokens/s']:,.0f} tokens sampled" in printed
+    assert "measured on cpu with 0.00011 B parameters" in printed
+    (row,) = tables(printed)[0]
+    millions = [float(row[name].replace(",", "")) for name in ("M tokens sampled", "M trained on")]
+    rate = [kept["sampled tokens/s"], kept["trained tokens/s"]]
+    hours = sum(count * 1e6 / speed for count, speed in zip(millions, rate, strict=True)) / 3600
+    assert float(row["all"].replace(",", "")) == pytest.approx(hours, rel=0.01)

@@ -94,5 +94,6 @@ def test_tokens_are_counted_job_by_job():
     assert found["finetune"] == (0, 11 * 3 * traces * two_turns)
     # The base, Stage I, and two rounds of each of three methods in rounds.
     assert found["sample"] == ((1 + 1 + 2 * 3) * traces * 20, 0)
-    evaluated = 15 * (2 + 4 * 2) + 2 * 32 * 2 + 5 * 2
+    # The base and four snapshots: two attempts, and a second one after the base's first.
+    evaluated = 15 * (2 + 4 * 2) + 2 * 32 * 2 + 5 * 2 + 5 * 3
     assert found["generate"] == (164 * evaluated * 10, 0)
