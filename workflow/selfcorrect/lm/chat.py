@@ -28,8 +28,8 @@ class Chat:
         name = getattr(tokenizer, "name_or_path", "") or "the tokenizer"
         if not tokenizer.chat_template:
             raise ChatTemplateError(
-                f"{name}: no chat template. Use a model that has one (most -Instruct models do), "
-                "or set `chat_template` in its tokenizer_config.json."
+                f"{name}: no chat template. Set `model.path` to a model that has one (most "
+                "-Instruct models do), or set `chat_template` in its tokenizer_config.json."
             )
         self.tokenizer = tokenizer
         self.name = name
@@ -71,7 +71,8 @@ class Chat:
         if not after.startswith(before + ATTEMPT):
             raise ChatTemplateError(
                 f"{self.name}: its chat template rewrites an earlier turn when a later one is "
-                "added, so a second attempt would not be conditioned on what was sampled."
+                "added, so a second attempt would not be conditioned on what was sampled. Set "
+                "`model.path` to a model whose template leaves earlier turns alone."
             )
         bridge = self._encode(after[len(before + ATTEMPT) :])
         # A token that opens a turn ends none: then nothing stands between an attempt and the next.
@@ -79,7 +80,8 @@ class Chat:
         if not bridge or bridge[0] not in self._special or bridge[0] == opening[0]:
             raise ChatTemplateError(
                 f"{self.name}: its chat template does not end an attempt with a special token, so "
-                "nothing would tell where an attempt ends."
+                "nothing would tell where an attempt ends. Set `model.path` to a model whose "
+                "template does."
             )
         return tuple(bridge)
 

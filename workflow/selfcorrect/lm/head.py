@@ -40,5 +40,6 @@ def check_head(model: Any, name: str) -> None:
     if not torch.allclose(whole.float(), parts.float(), rtol=1e-3, atol=1e-3):
         raise FileProblem(
             f"{name}: models of class {type(model).__name__} make their logits in a way that is "
-            "not known here; add it to `logits_of` in selfcorrect/lm/head.py."
+            "not known here; set `model.path` to another model, or add its way to `logits_of` in "
+            "selfcorrect/lm/head.py."
         )
