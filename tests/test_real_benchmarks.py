@@ -1,7 +1,7 @@
 """Real problems and real architectures through the whole workflow, by config alone.
 
 A toy Qwen2 checkpoint on 32 problems of MATH (the files' own), all weights and then an adapter;
-and a toy Llama on 16 problems of MBPP and HumanEval each, killed on the way.
+and one on 16 problems of MBPP and HumanEval each, killed on the way.
 """
 
 import json
@@ -44,7 +44,13 @@ def math_task(checkpoint: Path) -> dict[str, Any]:
         "model": {"path": str(checkpoint), "dtype": "float32"},
         "generation": {"max_new_tokens": 32, "batch_size": 32},
         "sampling": {"problems": 32, "samples_per_problem": 8},
-        "evaluation": {"problems": 32, "samples": 2},
+        "evaluation": {
+            "problems": 32,
+            "samples": 2,
+            "voting": {"problems": 8, "samples": 4},
+            "familiar": {"methods": ["score"], "problems": 8},
+            "snapshots": {"methods": ["pair_sft_d_plus"], "count": 1, "problems": 8},
+        },
     }
 
 
@@ -62,7 +68,7 @@ def code_task(checkpoint: Path) -> dict[str, Any]:
 def overlay(
     folder: Path, task: str, settings: dict[str, Any], methods: list[str], results: str = "real"
 ) -> list[str]:
-    """Arguments for a run of one task with its tables as the target."""
+    """Arguments for a run of one task with its tables as the target (the last one)."""
     raw = {
         "results": f"results/{results}",
         "run": {"tasks": [task], "methods": methods},
@@ -97,7 +103,7 @@ def mathematics(tmp_path_factory) -> Path:
     settings = math_task(folder / "checkpoint")
     project = copy_of_the_project(folder / "project")
     toy_checkpoints.save(folder / "checkpoint", toy_checkpoints.solution)
-    snakemake(project, *overlay(folder, "math", settings, METHODS))
+    snakemake(project, *overlay(folder, "math", settings, METHODS), "results/real/figures")
     return project
 
 
@@ -115,6 +121,17 @@ def test_math_goes_through_the_whole_workflow(mathematics):
     shown = (tables / "main.md").read_text()
     assert "truncated" in shown.lower()
     assert "Pair-SFT, D+" in shown
+
+
+def test_its_figures_are_drawn_from_all_views(mathematics):
+    drawn = {
+        path.name: path.read_text() for path in (mathematics / "results/real/figures").glob("*.txt")
+    }
+    assert {"voting.txt", "fine_tuning.txt", "edits.txt"} <= drawn.keys()
+    assert "not there" not in drawn["voting.txt"] + drawn["fine_tuning.txt"]
+    place = mathematics / "results/real/math"
+    kept = read_table(place / "pair_sft_d_plus/seed0/snapshots_grades.parquet").to_pylist()
+    assert {row["decoding"].split("-")[0] for row in kept} == {"own", "fixed"}
 
 
 def test_some_guesses_are_right_and_learned_from(mathematics):
@@ -146,9 +163,9 @@ def test_programs_survive_a_kill(tmp_path):
     """Snakemake and its jobs are killed in the middle of Stage I, and the same command goes on."""
     settings = code_task(tmp_path / "checkpoint")
     project = copy_of_the_project(tmp_path / "project")
-    toy_checkpoints.save(tmp_path / "checkpoint", toy_checkpoints.program, "llama3")
+    toy_checkpoints.save(tmp_path / "checkpoint", toy_checkpoints.program)
     settings["rl"] = {**SMALL["rl"], "steps": 40}
-    arguments = overlay(tmp_path, "code", settings, ["stage1", "score"])
+    arguments = overlay(tmp_path, "code", settings, ["pair_sft_d_plus", "stage1", "score"])
     environment = {**os.environ, "PYTHONPATH": str(project / "workflow"), "HF_HUB_OFFLINE": "1"}
     work = project / "results/real/code/stage1/seed0/work/training.jsonl"
     running = subprocess.Popen(
