@@ -127,8 +127,8 @@ def test_its_figures_are_drawn_from_all_views(mathematics):
     drawn = {
         path.name: path.read_text() for path in (mathematics / "results/real/figures").glob("*.txt")
     }
-    assert {"voting.txt", "fine_tuning.txt", "edits.txt"} <= drawn.keys()
-    assert "not there" not in drawn["voting.txt"] + drawn["fine_tuning.txt"]
+    assert {"voting.txt", "fine_tuning.txt", "edits_math.txt"} <= drawn.keys()
+    assert "issing" not in drawn["voting.txt"] + drawn["fine_tuning.txt"] + drawn["edits_math.txt"]
     place = mathematics / "results/real/math"
     kept = read_table(place / "pair_sft_d_plus/seed0/snapshots_grades.parquet").to_pylist()
     assert {row["decoding"].split("-")[0] for row in kept} == {"own", "fixed"}
