@@ -32,7 +32,7 @@ report: $(READY) ## One HTML file of it all, results/report.html
 	$(ACTIVATE) snakemake $(SNAKEMAKE_ARGS) --report $(RESULTS)/report.html -- $(REPORTED)
 
 test: $(READY) ## Run the tests (PYTEST_ARGS="-k floors")
-	$(ACTIVATE) pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(ACTIVATE) pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-slurm: $(READY) ## Run the workflow on a SLURM made for it (Debian, root)
 	@command -v slurmctld > /dev/null && command -v munged > /dev/null || { \
