@@ -166,12 +166,10 @@ def same_numbers(device: str, dtype: torch.dtype) -> list[Check]:
     where = batch.turns > 0
     gap = (statistics.logprobs - batch.logprobs)[where].abs()
     norm = torch.cat([g.flatten() for g in found[0]]).norm()
-    differ = (
-        torch.cat([(a - b).flatten() for a, b in zip(*found, strict=True)]).norm() / norm
-    ).item()
+    change = torch.cat([(a - b).flatten() for a, b in zip(*found, strict=True)]).norm()
+    differ = (change / norm).item()
     name = str(dtype).removeprefix("torch.")
-    exact = dtype == torch.float32
-    mean, back = (1e-4, 1e-3) if exact else (3e-2, 5e-2)
+    mean, back = (1e-4, 1e-3) if dtype == torch.float32 else (3e-2, 5e-2)
     return [
         Check(f"{name}: log-probs when sampled and when trained, mean difference at most {mean:g}",
               f"{gap.mean():.1e} (largest {gap.max():.1e})", gap.mean().item() <= mean),

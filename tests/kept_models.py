@@ -7,16 +7,9 @@ from selfcorrect.lm import models
 from selfcorrect.plan import Plan
 from selfcorrect.tasks import make_task
 from selfcorrect.tracefile import read_table, read_traces
-from selfcorrect.validation import Strict
 from tiny import language_model
 
 STEPS = (0, 3, 6)  # the model that training started from, and two on the way
-
-
-def run(name: str, job: Strict, folder: Path, **paths: Path) -> None:
-    """A step, to its end."""
-    ended = steps.start(name, job, folder / "errors.txt", **paths).wait()
-    assert ended.status == 0, ended.errors
 
 
 def keep(folder: Path, width: int) -> dict[int, Path]:
@@ -31,7 +24,7 @@ def keep(folder: Path, width: int) -> dict[int, Path]:
 def greedy(made: Plan, model: Path, folder: Path) -> list[list[str]]:
     """The attempts of one model, by the step that evaluates; they lie in a file."""
     job = made.generate("carry", "pair_sft_d", 0)
-    run("generate", job, folder, model=model, attempts=folder / "firsts.parquet")
+    steps.finish("generate", job, folder, model=model, attempts=folder / "firsts.parquet")
     problems = {problem.id: problem for problem in make_task(job.data).problems(job.split)}
     traces = read_traces(folder / "firsts.parquet", problems, "greedy")
     return [[attempt.text for attempt in trace.attempts[:2]] for trace in traces]
@@ -40,7 +33,7 @@ def greedy(made: Plan, model: Path, folder: Path) -> list[list[str]]:
 def tracked(made: Plan, folder: Path) -> dict[str, list[list[str]]]:
     """The attempts by decoding; ``greedy`` must have been asked for those of the start last."""
     place = folder / f"{made.config.tasks['carry'].generation.engine}.parquet"
-    run(
+    steps.finish(
         "track", made.track("carry", "pair_sft_d", 0), folder, start=folder / "start",
         snapshots=folder / "snapshots", firsts=folder / "firsts.parquet", attempts=place,
     )  # fmt: skip

@@ -88,6 +88,12 @@ def start(
     return Step(name, arguments, errors, kill_at, before)
 
 
+def finish(name: str, job: Strict, folder: Path, **paths: Path) -> None:
+    """A step from its start to its end, which is to be a good one; ``folder`` is for its errors."""
+    ended = start(name, job, folder / "errors.txt", **paths).wait()
+    assert ended.status == 0, ended.errors
+
+
 def _run(name: str, arguments: list[str], errors: str, kill_at: int | None, before: bool) -> None:
     sys.stderr = Path(errors).open("w", buffering=1)  # noqa: SIM115
     os.dup2(sys.stderr.fileno(), 2)

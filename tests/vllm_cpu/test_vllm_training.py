@@ -23,7 +23,6 @@ from selfcorrect.plan import Plan
 from selfcorrect.records import Trace
 from selfcorrect.tasks import make_task
 from selfcorrect.tracefile import read_traces
-from selfcorrect.validation import Strict
 from tiny import language_model, plain_logprobs, plan
 
 TOLERANCE = 1e-4  # nats
@@ -48,17 +47,12 @@ def settings(engine: str = "vllm", **changes: Any) -> Plan:
     )
 
 
-def finish(name: str, job: Strict, folder: Path, **paths: Path) -> None:
-    ended = steps.start(name, job, folder / "errors.txt", **paths).wait()
-    assert ended.status == 0, ended.errors
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pretrained base model."""
     folder = tmp_path_factory.mktemp("base")
     job = settings().pretrain("carry", "base", 0)
-    finish("pretrain", job, folder, model=folder / "model", log=folder / "log.jsonl")
+    steps.finish("pretrain", job, folder, model=folder / "model", log=folder / "log.jsonl")
     return folder / "model"
 
 
@@ -86,7 +80,7 @@ def results(folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
 def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An uninterrupted Stage I."""
     folder = tmp_path_factory.mktemp("trained")
-    finish("reinforce", stage1(), folder, **places(folder, base))
+    steps.finish("reinforce", stage1(), folder, **places(folder, base))
     return folder
 
 
@@ -111,13 +105,13 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bits(base, trained, tmp_path)
     first = steps.start("reinforce", stage1(), errors, kill_at=2, **paths).wait()
     assert first.status == -signal.SIGKILL
     assert (tmp_path / "work/checkpoint.pt").is_file()
-    finish("reinforce", stage1(), tmp_path, **paths)
+    steps.finish("reinforce", stage1(), tmp_path, **paths)
     assert results(tmp_path) == results(trained)
 
 
 def test_stage_one_with_adapters(base, tmp_path):
     job = stage1(**{"tasks.carry.model.lora": LORA})
-    finish("reinforce", job, tmp_path, **places(tmp_path, base))
+    steps.finish("reinforce", job, tmp_path, **places(tmp_path, base))
     check_log(results(tmp_path)[0])
     assert (tmp_path / "model/adapter_config.json").is_file()
     generated = attempts("vllm", tmp_path / "model", tmp_path)
@@ -145,7 +139,7 @@ def attempts(engine: str, model: Path, folder: Path) -> dict[str, list[str]]:
     """The greedy attempts at each problem, by the step that evaluates."""
     job = settings(engine).generate("carry", "stage1", 0)
     path = folder / f"{engine}.parquet"
-    finish("generate", job, folder, model=model, attempts=path)
+    steps.finish("generate", job, folder, model=model, attempts=path)
     problems = {problem.id: problem for problem in make_task(job.data).problems(job.split)}
     traces = read_traces(path, problems)
     greedy = job.passes[0]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from selfcorrect.jobs import GenerateJob, MemoryJob
+from selfcorrect.jobs import GenerateJob, Job, MemoryJob
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.engine import context_of
 from selfcorrect.lm.memory.kv_cache import conversation_columns
@@ -37,12 +37,12 @@ class Conversations:
 
 def conversations(job: MemoryJob, chat: Chat) -> Conversations:
     """The prompts of all problems that the run uses; without training they are the evaluated."""
-    jobs = [each for each in job.generate if not _familiar(each)]
+    jobs = [each for each in job.generate if not of_training(each)]
     task = make_task(jobs[0].data)
     instructions = {task.prompts.instruction(each.instruction) for each in job.generate}
     count = max(of.problems for each in jobs for of in each.passes)
     evaluated = _prompts(task, task.problems(jobs[0].split)[:count], instructions, chat)
-    familiar = [each for each in job.generate if _familiar(each)]
+    familiar = [each for each in job.generate if of_training(each)]
     trained = [each.data for of in (job.sample, job.reinforce, familiar) for each in of]
     if not trained:
         return Conversations(evaluated, evaluated)
@@ -80,7 +80,7 @@ def check_context(job: MemoryJob, found: Conversations, config: Any) -> None:
 
 def _uses(job: MemoryJob, found: Conversations) -> Iterator[tuple[str, Prompts, int, str]]:
     """Each use of the model, its prompts, its attempts, and the keys that would make them fewer."""
-    if job.sample or any(map(_familiar, job.generate)):
+    if job.sample or any(map(of_training, job.generate)):
         yield "sampling", found.training, 2, ""
     for turns in sorted({each.rl.turns for each in job.reinforce}):
         fewer = f", or tasks.{job.task}.rl.turns" if turns > 1 else ""
@@ -91,9 +91,9 @@ def _uses(job: MemoryJob, found: Conversations) -> Iterator[tuple[str, Prompts, 
     yield "evaluation", found.evaluated, seen, fewer
 
 
-def _familiar(job: GenerateJob) -> bool:
-    """Whether it attempts problems of the training split, for the figure of edits."""
-    return job.split == "train"
+def of_training(job: Job) -> bool:
+    """Whether its problems are those of the training split; jobs that train have no other."""
+    return getattr(job, "split", "train") == "train"
 
 
 def longest_attempts(job: GenerateJob) -> int:

@@ -12,7 +12,7 @@ from selfcorrect.jobs import (
     SampleJob,
     TrackJob,
 )
-from selfcorrect.lm.memory.conversations import Conversations
+from selfcorrect.lm.memory.conversations import Conversations, of_training
 from selfcorrect.lm.memory.needs import AnyJob, needs
 from selfcorrect.lm.memory.remedies import Limits, Remedy, remedies
 from selfcorrect.lm.memory.shape import Shapes
@@ -23,8 +23,8 @@ WORK = {SampleJob: "sampling", FinetuneJob: "fine-tuning", ReinforceJob: "RL",
         GenerateJob: "evaluation", TrackJob: "tracking"}  # fmt: skip
 SECTION = {SampleJob: "generation", FinetuneJob: "sft", ReinforceJob: "rl",
            GenerateJob: "generation", TrackJob: "generation"}  # fmt: skip
-# Passes that are no evaluation.
-VIEWS = {"voting": "votes", "familiar": "training problems"}
+# Of jobs whose attempts are looked at in another way.
+LOOKED_AT = {"voting": "votes", "familiar": "training problems"}
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Row:
 
 
 def _work(job: AnyJob) -> str:
-    if isinstance(job, GenerateJob) and job.passes[0].decoding in VIEWS:
-        return VIEWS[job.passes[0].decoding]
+    if isinstance(job, GenerateJob) and job.passes[0].decoding in LOOKED_AT:
+        return LOOKED_AT[job.passes[0].decoding]
     return WORK[type(job)]
 
 
@@ -55,8 +55,7 @@ def plan_of(job: MemoryJob, shape: Shapes, found: Conversations, *, on_gpu: bool
         *job.sample, *job.finetune, *job.reinforce, *job.generate, *job.track
     ]  # fmt: skip
     for each in jobs:
-        evaluated = isinstance(each, GenerateJob | TrackJob) and each.split != "train"
-        prompts = found.evaluated if evaluated else found.training
+        prompts = found.training if of_training(each) else found.evaluated
         processes = job.processes if isinstance(each, ReinforceJob) else 1
         setting = Setting(shape, prompts.longest, prompts.bridge, job.generation, processes,
                           job.sharded, on_gpu)  # fmt: skip
