@@ -780,6 +780,25 @@ FORGED = [
 # --- threads and signals ----------------------------------------------------------------------
 
 THREADS = [
+    *attacks("threads", ERROR, {
+        "one": """
+            import threading, time
+            def f(x): threading.Thread(target=time.sleep, args=(0.1,)).start()
+        """,
+    }, tests="f(2)", shown=True),
+    *attacks("threads", FAILED, {
+        "as many as there can be": """
+            import _thread, time
+            _thread.stack_size(2**15)
+            def f(x):
+                started = 0
+                for _ in range(1000):
+                    try: _thread.start_new_thread(time.sleep, (0.1,))
+                    except RuntimeError: continue
+                    started += 1
+                return started
+        """,
+    }, tests="assert f(2) > 0", shown=True),
     *attacks("threads", LOST, {
         "a bomb": """
             import threading, time
@@ -1157,6 +1176,7 @@ WRITING = [
     *attacks("changes a file outside", LOST, {
         "open": "def f(x): open(@CANARY@, 'a').write('x')",
         "truncate": "import os\ndef f(x): os.truncate(@CANARY@, 0)",
+        "emptied when opened": "import os\ndef f(x): os.open(@CANARY@, os.O_RDONLY | os.O_TRUNC)",
         "remove": "import os\ndef f(x): os.remove(@CANARY@)",
         "rename": "import os\ndef f(x): os.rename(@CANARY@, @ELSEWHERE@)",
         "chmod": "import os\ndef f(x): os.chmod(@CANARY@, 0o777)",

@@ -27,7 +27,8 @@ PROBLEM = Problem("p", "Double x.", "return 2 * x", "1", TESTS)
 
 
 def extract(problem: Problem, text: str) -> str | None:
-    return f"def double(x):\n    {text}" if text.startswith("return") else None
+    line = text.partition("\n")[0]
+    return f"def double(x):\n    {line}" if line.startswith("return") else None
 
 
 class Counting(Sandbox):
@@ -108,14 +109,14 @@ def test_another_problem_with_other_tests_is_executed_again(executed):
 def test_a_changed_grader_version_misses(executed, tmp_path, monkeypatch):
     submissions = [Submission(PROBLEM, "return 2 * x")]
     grader(tmp_path / "e.sqlite").grade(submissions)
-    monkeypatch.setattr(programs, "VERSION", "programs/2")
+    monkeypatch.setattr(programs, "VERSION", "another")
     grader(tmp_path / "e.sqlite").grade(submissions)
     assert len(executed) == 2
 
 
 @needs_sandbox
 def test_the_grader_says_what_programs_were_run_behind():
-    assert grader().version == f"programs/1 ({protection()})"
+    assert grader().version == f"{programs.VERSION} ({protection()})"
 
 
 def test_without_the_needed_layers_programs_are_not_run(monkeypatch):
@@ -127,7 +128,7 @@ def test_without_the_needed_layers_programs_are_not_run(monkeypatch):
     allowed = ProgramGrader(extract, unsafe, Workplace())
     (grade,) = allowed.grade([Submission(PROBLEM, "return 2 * x")])
     assert grade.verdict is Verdict.RIGHT
-    assert allowed.version.startswith("programs/1 (UNSAFE: ")
+    assert allowed.version.startswith(f"{programs.VERSION} (UNSAFE: ")
 
 
 def test_a_problem_without_tests_is_named():
@@ -179,9 +180,9 @@ def test_many_keys_are_found_in_parts():
     assert set(ours.find(keys)) == set(keys)
 
 
-def test_a_timeout_is_not_kept():
+def test_what_may_come_out_otherwise_is_not_kept():
     ours = executions()
-    ours.keep({b"key": Result(Outcome.TIMEOUT, "more than 1 s")})
+    ours.keep({b"key": Result(Outcome.TIMEOUT, "more than 1 s", certain=False)})
     assert ours.find([b"key"]) == {}
 
 
@@ -196,6 +197,38 @@ def test_a_damaged_file_is_named_and_begun_anew(tmp_path, capsys):
     ours.keep({b"key": RESULT})
     assert ours.find([b"key"]) == {b"key": RESULT}
     assert f"{path}: damaged" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_used_is_left_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(stored, "BUSY_SECONDS", 0.1)
+    path = tmp_path / "e.sqlite"
+    executions(path).keep({b"key": RESULT})
+    holding = sqlite3.connect(path, isolation_level=None)
+    holding.execute("BEGIN EXCLUSIVE")
+    ours = executions(path)
+    assert f"{path}: not used" in capsys.readouterr().err
+    ours.keep({b"key": RESULT})
+    assert ours.find([b"key"]) == {b"key": RESULT}
+    holding.execute("ROLLBACK")
+    assert executions(path).find([b"key"]) == {b"key": RESULT}
+
+
+@needs_sandbox
+def test_results_are_kept_as_they_come(tmp_path, monkeypatch):
+    monkeypatch.setattr(programs, "AT_A_TIME", 1)
+    broken = replace(PROBLEM, id="broken", tests=replace(TESTS, context="import nothing_there"))
+    path = tmp_path / "e.sqlite"
+    with pytest.raises(SandboxProblem, match=r"^problem 'broken': its tests cannot be run"):
+        grader(path).grade([Submission(PROBLEM, "return 2 * x"), Submission(broken, "return x")])
+    kept = sqlite3.connect(path).execute("SELECT count(*) FROM results").fetchone()
+    assert kept == (1,)
+
+
+@needs_sandbox
+def test_an_answer_that_was_done_before_it_was_cut_counts():
+    text = "return 2 * x\n[DONE]\n\nYou are an expert Python prog"
+    (grade,) = grader().grade([Submission(PROBLEM, text, truncated=True)])
+    assert grade.verdict is Verdict.RIGHT
 
 
 def test_a_file_that_another_job_holds_costs_only_time(tmp_path, monkeypatch):

@@ -22,7 +22,13 @@ from hypothesis import strategies as st
 from surroundings import Processes, eventually
 
 from selfcorrect.grading.sandbox.limits import Limits, Outcome
-from selfcorrect.grading.sandbox.pool import Sandbox, SandboxProblem, protection
+from selfcorrect.grading.sandbox.pool import (
+    Sandbox,
+    SandboxProblem,
+    UnjudgedError,
+    _Worker,
+    protection,
+)
 from selfcorrect.records import ProgramTests
 
 pytestmark = pytest.mark.skipif(
@@ -64,6 +70,8 @@ def verdict(sandbox: Sandbox, program: str, tests: str = TESTS.code, **settings)
         ("import sys\ndef f(x): sys.exit(3)", Outcome.ERROR, "SystemExit: 3 (line 2)"),
         ("import os\ndef f(x): os._exit(3)", Outcome.ERROR, "it ended by itself (exit status 3)"),
         ("import os\ndef f(x): os.abort()", Outcome.ERROR, "crashed (Aborted)"),
+        ("import threading as t\ndef f(x): t.Thread(target=print).start()", Outcome.ERROR,
+         "RuntimeError: can't start new thread (line 2)"),
         ("def f(x): return f(x)", Outcome.ERROR, "RecursionError: maximum recursion depth"),
         ("def f(x):\n    while True: pass", Outcome.TIMEOUT, "more than 1 s of CPU time"),
         ("def f(x): return [0] * 10**10", Outcome.MEMORY, "MemoryError (line 1)"),
@@ -129,11 +137,54 @@ def test_what_does_not_come_to_an_end_is_a_timeout(program: str, tests: str, rea
         assert eventually(lambda: verdict(sandbox, RIGHT) is Outcome.PASSED)
 
 
-@pytest.mark.parametrize(
-    "code", ["import sys; sys.exit(0)", "raise KeyboardInterrupt", "f(", "g(2)"]
-)
-def test_tests_that_end_themselves_or_are_broken_do_not_pass(sandbox: Sandbox, code: str) -> None:
+@pytest.mark.parametrize("code", ["import sys; sys.exit(0)", "raise KeyboardInterrupt", "g(2)"])
+def test_tests_that_end_themselves_do_not_pass(sandbox: Sandbox, code: str) -> None:
     assert verdict(sandbox, RIGHT, code) is Outcome.FAILED
+
+
+@pytest.mark.parametrize(
+    ("code", "context", "why"),
+    [
+        ("assert f(", "", "SyntaxError"),
+        ("assert f(2) == 4", "def g(", "SyntaxError"),
+        ("assert f(2) == 4", "import nothing_of_that_name", "ModuleNotFoundError"),
+        ("assert f(2) == 4", "1 / 0", "ZeroDivisionError"),
+        ("assert f(lambda: 2) == 4", "", "they pass a function"),
+        ("try: f(lambda: 2)\nexcept Exception: pass", "", "they pass a function"),
+    ],
+)
+@pytest.mark.parametrize("program", [RIGHT, "def f(x): return 5", "def f("])
+def test_tests_that_cannot_be_run_are_no_verdict_on_the_program(
+    sandbox: Sandbox, program: str, code: str, context: str, why: str
+) -> None:
+    if program == "def f(" and "lambda" in code:
+        pytest.skip("what the tests pass is never looked at")
+    with pytest.raises(UnjudgedError, match=f"whatever the program.*{why}.*Mend its record"):
+        verdict(sandbox, program, code, context=context)
+    assert verdict(sandbox, RIGHT) is Outcome.PASSED
+
+
+def test_a_program_that_is_killed_from_outside_may_be_run_again() -> None:
+    program = "import time\nprint('here')\ndef f(x):\n    time.sleep(5)\n    return 4"
+    processes = Processes()
+    with Sandbox(limits=LIMITS) as sandbox, ThreadPoolExecutor(1) as threads:
+        verdict(sandbox, RIGHT)
+        idle = processes.now()
+        running = threads.submit(sandbox.run, program, TESTS)
+        assert eventually(lambda: len(processes.now() - idle) == 2)
+        time.sleep(0.3)
+        os.kill(max(processes.now() - idle), signal.SIGKILL)  # the last made: the program's
+        result = running.result()
+    assert result.outcome is Outcome.ERROR
+    assert not result.certain
+
+
+def test_what_comes_out_the_same_again_is_said_to(sandbox: Sandbox) -> None:
+    assert sandbox.run(RIGHT, TESTS).certain
+    assert sandbox.run("def f(x): return 5", TESTS).certain
+    assert sandbox.run("import os\ndef f(x): os._exit(3)", TESTS).certain
+    with Sandbox(limits=replace(LIMITS, cpu_seconds=1)) as short:
+        assert not short.run("def f(x):\n    while True: pass", TESTS).certain
 
 
 @pytest.mark.parametrize("field", ["cpu_seconds", "wall_seconds", "memory", "output"])
@@ -356,6 +407,27 @@ def test_a_missing_layer_is_refused_unless_it_is_allowed(layer: str) -> None:
         assert verdict(unsafe, "def f(x): return 5") is Outcome.FAILED
 
 
+def test_limits_that_are_left_out_do_not_hold() -> None:
+    hungry = "def f(x): return len(bytearray(2**29)) // 2**27"
+    with Sandbox(limits=LIMITS) as sandbox:
+        assert verdict(sandbox, hungry) is Outcome.MEMORY
+    with Sandbox(without={"limits"}, allow_unsafe=True, limits=LIMITS) as unsafe:
+        assert verdict(unsafe, hungry) is Outcome.PASSED
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDONLY | os.O_CREAT])
+def test_without_a_landlock_that_knows_of_it_nothing_is_emptied(tmp_path: Path, flags: int) -> None:
+    """That of Linux before 6.2 does not: it guards what may be read against writing alone."""
+    path = tmp_path / "canary"
+    path.write_text("here")
+    program = f"import os\ndef f(x): return os.open({str(path)!r}, {flags | os.O_TRUNC}) and 4"
+    without = {"landlock", "namespaces"}
+    with Sandbox(without=without, allow_unsafe=True, limits=LIMITS) as unsafe:
+        assert verdict(unsafe, program) is Outcome.FORBIDDEN
+        assert path.read_text() == "here"
+        assert verdict(unsafe, program.replace(str(flags | os.O_TRUNC), "0")) is Outcome.PASSED
+
+
 def test_namespaces_are_not_required() -> None:
     standing = protection(frozenset({"namespaces"}))
     assert standing.safe
@@ -444,6 +516,20 @@ def test_a_worker_that_was_killed_is_replaced(without: list[str], folder: Path) 
             assert verdict(sandbox, "def f(x): return 5") is Outcome.FAILED
     assert eventually(lambda: processes.now() <= before)
     assert list(folder.iterdir()) == []
+
+
+def test_a_program_that_no_worker_outlives_is_at_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    once = _Worker._once
+    monkeypatch.setattr(
+        _Worker, "_once", lambda self, *of: None if "fatal" in of[0] else once(self, *of)
+    )
+    with Sandbox(limits=LIMITS) as sandbox:
+        result = sandbox.run("fatal = 1", TESTS)
+        assert (result.outcome, result.certain) == (Outcome.ERROR, False)
+        assert verdict(sandbox, RIGHT) is Outcome.PASSED
+        monkeypatch.setattr(_Worker, "_once", lambda *_: None)
+        with pytest.raises(UnjudgedError, match="Look for what this machine has run out of"):
+            sandbox.run(RIGHT, TESTS)
 
 
 def test_a_worker_that_is_killed_while_it_works_makes_no_verdict(folder: Path) -> None:

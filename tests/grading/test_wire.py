@@ -17,6 +17,10 @@ from selfcorrect.grading.sandbox.wire import Decoder, Encoder, WireError
 Point = collections.namedtuple("Point", "x y")
 
 
+class Zone(datetime.tzinfo):
+    """One of a program's own."""
+
+
 class Colour(enum.IntEnum):
     RED = 4
 
@@ -152,6 +156,24 @@ def test_changes_of_what_was_passed_come_back_into_the_same_containers(
     assert shape(values) == shape(passed) != before
 
 
+@pytest.mark.parametrize("kind", [dict, collections.OrderedDict, collections.Counter])
+@pytest.mark.parametrize("view", ["keys", "values", "items"])
+def test_views_of_a_dictionary_arrive_as_such_in_their_order(kind, view: str) -> None:
+    value = kind({"b": 2, "a": 1, (3,): 3})
+    there = over_the_wire(getattr(value, view)())
+    assert list(there) == list(getattr(value, view)())
+    assert type(there) is type(getattr({}, view)())
+    assert not over_the_wire(getattr(kind(), view)())
+
+
+@pytest.mark.parametrize("offset", [datetime.timedelta(0), datetime.timedelta(hours=-5)])
+def test_a_time_keeps_its_offset(offset: datetime.timedelta) -> None:
+    zone = datetime.timezone(offset)
+    for value in (datetime.datetime(2024, 1, 1, 12, tzinfo=zone), datetime.time(12, tzinfo=zone)):
+        assert over_the_wire(value) == value
+        assert over_the_wire(value).utcoffset() == offset
+
+
 @pytest.mark.parametrize(
     ("value", "arrives"),
     [
@@ -165,7 +187,7 @@ def test_changes_of_what_was_passed_come_back_into_the_same_containers(
         (type("Tally", (collections.Counter,), {})("aab"), {"a": 2, "b": 1}),
         (Stranger(), Reference("Stranger")),
         ([Stranger], [Reference("type")]),
-        (datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), Reference("datetime")),
+        (datetime.datetime(2024, 1, 1, tzinfo=Zone()), Reference("datetime")),
     ],
 )
 def test_what_has_a_base_arrives_as_that_and_the_rest_as_references(

@@ -81,13 +81,13 @@ def test_a_file_is_read_in_each_of_its_forms(write, name, content):
 )
 def test_a_fault_is_told_with_file_and_place(write, name, content, message):
     path = write(content, name)
-    whole = f"{re.escape(str(path))}: {message}. Fetch the file anew, or correct `path`"
+    whole = f"{re.escape(str(path))}: {message}. Mend the file or fetch it anew"
     with pytest.raises(FileProblem, match=whole):
         read_records(path, Item, 2, None)
 
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path):
-    with pytest.raises(FileProblem, match=r"none\.jsonl: no such file. Fetch"):
+    with pytest.raises(FileProblem, match=r"none\.jsonl: no such file. Mend"):
         read_records(tmp_path / "none.jsonl", Item, 1, None)
     with pytest.raises(FileProblem, match="cannot be read"):
         read_records(tmp_path, Item, 1, None)

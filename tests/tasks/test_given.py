@@ -30,7 +30,21 @@ def test_what_is_written_is_read(tmp_path):
 def test_a_line_that_cannot_be_used_is_named(tmp_path, line, what):
     path = tmp_path / "given.jsonl"
     path.write_text(json.dumps({"problem": "p", "text": ""}) + "\n" + json.dumps(line) + "\n")
-    with pytest.raises(FileProblem, match=f"^{path}, {what}"):
+    with pytest.raises(FileProblem, match=f"^{path}: {what}"):
+        read_given(path, PROBLEMS)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b'{"problem": "p", "text": "caf\xe9"}\n', "line 1 is not UTF-8"),
+        (b'{"problem": "p", "text": ""}\n{"problem": "q", "te', "line 2 is not JSON"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_line(tmp_path, content, what):
+    path = tmp_path / "given.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(FileProblem, match=f"^{path}: {what}.* Mend the file"):
         read_given(path, PROBLEMS)
 
 

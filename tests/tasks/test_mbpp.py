@@ -205,6 +205,8 @@ def test_the_entry_point_is_the_gold_function_that_the_tests_call(test):
     [
         ({"code": "def f(x:"}, "task_id 601: `code` is not Python"),
         ({"test_list": ["assert f("]}, "task_id 601: `test_list` is not Python"),
+        ({"test_imports": ["import ("]}, "task_id 601: `test_imports` is not Python"),
+        ({"code": "x = " + "(" * 5000}, "task_id 601: `code` is not Python"),
         ({"test_list": ["assert g(1)"]}, "task_id 601: `test_list` calls no function that `code`"),
         ({"test_list": []}, "task_id 601: `test_list` calls no function"),
         ({"test_list": "assert f(1)"}, r"line 1 \(task_id 601\): `test_list`: "),
@@ -213,7 +215,7 @@ def test_the_entry_point_is_the_gold_function_that_the_tests_call(test):
     ],
 )
 def test_a_record_that_makes_no_problem_is_told(load, changes, message):
-    with pytest.raises(FileProblem, match=rf"mbpp\.jsonl: {message}.*Fetch the file anew"):
+    with pytest.raises(FileProblem, match=rf"mbpp\.jsonl: {message}.*Mend the file"):
         load(**changes)
 
 

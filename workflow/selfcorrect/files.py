@@ -137,6 +137,8 @@ def read_json_lines(path: Path) -> Iterator[Any]:
         lines = path.read_text().rstrip("\n").split("\n")  # what JSON takes for a line end
     except FileNotFoundError as error:
         raise FileProblem(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"not UTF-8 ({error.reason} at byte {error.start})") from error
     for number, line in enumerate(lines if lines != [""] else [], start=1):
         try:
             yield json.loads(line)

@@ -2,8 +2,8 @@
 same tests is executed once.
 
 A result is kept under a digest of everything it depends on: the grader's version, Python's, the
-layers of the sandbox, the limits, the program and its tests. Timeouts are not kept, since they may
-be the machine's fault.
+layers of the sandbox, the limits, the program and its tests. What may be the machine's fault is not
+kept: timeouts, and programs that were killed.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
+from selfcorrect.grading.sandbox.limits import Limits, Result
 from selfcorrect.records import ProgramTests
 
 Execution = tuple[str, ProgramTests]
@@ -28,27 +28,22 @@ class Executions:
     """The file; without a path, a memory of this process alone."""
 
     def __init__(self, path: Path | None, grader: str, layers: Sequence[str], limits: Limits):
-        """Open or make the file; one that is damaged is begun anew, which costs only time."""
+        """Open or make the file; one that is damaged is begun anew, which costs only time.
+
+        One that cannot be used now is left alone: another job may hold it.
+        """
         about = [grader, list(sys.version_info[:3]), sorted(layers), asdict(limits)]
         self._about = json.dumps(about).encode()
-        self._path = path
         try:
-            self._database = self._open()
+            self._database = _opened(path)
+        except sqlite3.OperationalError as error:
+            print(f"{path}: not used, programs may run again ({error})", file=sys.stderr)
+            self._database = _opened(None)
         except sqlite3.DatabaseError as error:
             assert path is not None
             print(f"{path}: damaged ({error}); begun anew", file=sys.stderr)
             path.unlink()
-            self._database = self._open()
-
-    def _open(self) -> sqlite3.Connection:
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(
-            self._path or ":memory:", timeout=BUSY_SECONDS, check_same_thread=False
-        )
-        with database:
-            database.execute("CREATE TABLE IF NOT EXISTS results (key BLOB PRIMARY KEY, result)")
-        return database
+            self._database = _opened(path)
 
     def key(self, execution: Execution) -> bytes:
         """The digest that the result of ``execution`` is kept under."""
@@ -75,9 +70,16 @@ class Executions:
     def keep(self, results: Mapping[bytes, Result]) -> None:
         """Add results; they are not kept while another job holds the file for too long."""
         rows = [
-            (key, json.dumps(asdict(result)))
-            for key, result in results.items()
-            if result.outcome is not Outcome.TIMEOUT
+            (key, json.dumps(asdict(result))) for key, result in results.items() if result.certain
         ]
         with contextlib.suppress(sqlite3.DatabaseError), self._database:
             self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?)", rows)
+
+
+def _opened(path: Path | None) -> sqlite3.Connection:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(path or ":memory:", timeout=BUSY_SECONDS, check_same_thread=False)
+    with database:
+        database.execute("CREATE TABLE IF NOT EXISTS results (key BLOB PRIMARY KEY, result)")
+    return database

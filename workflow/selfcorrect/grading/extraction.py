@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 MOST_PIECES = 32  # of a completion that are read
+DONE = "[DONE]"
 LONGEST = 100_000  # characters of a program; the compiler takes quadratic time for many functions
 
 # With what a fence says about its language, as far as that is Python.
@@ -30,6 +31,11 @@ _QUOTES = re.compile(r'"""|\'\'\'')
 _INDENT = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def done(completion: str) -> bool:
+    """Whether a completion says that its answer is at an end: what would follow is not missed."""
+    return DONE in completion
 
 
 def extract(completion: str, entry_point: str, prompt: str = "") -> str | None:
@@ -78,7 +84,7 @@ def _cleaned(text: str) -> str:
 
 def _pieces(text: str) -> Iterator[str]:
     """The parts of a completion that may hold the program, likeliest first."""
-    for answer in text.split("[DONE]"):
+    for answer in text.split(DONE):
         before, _, after = answer.rpartition("[BEGIN]")
         for part in (after, before):
             blocks = _FENCE.split(part)[1::2]

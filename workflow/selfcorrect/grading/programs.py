@@ -6,13 +6,15 @@ from functools import cached_property
 from pathlib import Path
 
 from selfcorrect.codehash import code_hash
+from selfcorrect.grading import extraction
 from selfcorrect.grading.executions import Execution, Executions
 from selfcorrect.grading.sandbox.limits import Limits, Outcome, Result
-from selfcorrect.grading.sandbox.pool import Sandbox
+from selfcorrect.grading.sandbox.pool import Sandbox, SandboxProblem, UnjudgedError
 from selfcorrect.records import Grade, Problem, Submission, Verdict
 from selfcorrect.spec.sandbox import SandboxLimits
 
-VERSION = "programs/1"
+VERSION = "programs/2"
+AT_A_TIME = 500  # executions whose results are kept together
 
 VERDICTS = {
     Outcome.PASSED: Verdict.RIGHT,
@@ -74,10 +76,14 @@ class ProgramGrader:
         """The verdict on each.
 
         Raises:
-            SandboxProblem: this machine cannot run programs safely.
+            SandboxProblem: this machine cannot run programs safely, or not those of a problem.
         """
-        programs = [None if of.truncated else self._program(of) for of in submissions]
-        results = self._results([execution for execution in programs if execution is not None])
+        programs = [None if _cut(of) else self._program(of) for of in submissions]
+        try:
+            results = self._results([execution for execution in programs if execution is not None])
+        except UnjudgedError as error:
+            of = submissions[programs.index(error.execution)]
+            raise SandboxProblem(f"problem {of.problem.id!r}: {error}") from error
         return [
             self._grade(submission, execution, results)
             for submission, execution in zip(submissions, programs, strict=True)
@@ -94,17 +100,25 @@ class ProgramGrader:
         distinct = {self._executions.key(each): each for each in executions}
         results = self._executions.find(distinct)
         new = [key for key in distinct if key not in results]
-        fresh = dict(zip(new, self._sandbox.run_all([distinct[key] for key in new]), strict=True))
-        self._executions.keep(fresh)
-        results |= fresh
+        for start in range(0, len(new), AT_A_TIME):
+            keys = new[start : start + AT_A_TIME]
+            ran = self._sandbox.run_all([distinct[key] for key in keys])
+            fresh = dict(zip(keys, ran, strict=True))
+            self._executions.keep(fresh)
+            results |= fresh
         return {execution: results[key] for key, execution in distinct.items()}
 
     def _grade(
         self, submission: Submission, execution: Execution | None, results: dict[Execution, Result]
     ) -> Grade:
-        if submission.truncated:
+        if _cut(submission):
             return Grade(Verdict.TRUNCATED, None)
         if execution is None:
             return Grade(Verdict.UNPARSED, None)
         result = results[execution]
         return Grade(VERDICTS[result.outcome], execution[0], result.reason)
+
+
+def _cut(submission: Submission) -> bool:
+    """Whether an attempt ran into the token limit before it said that it was done."""
+    return submission.truncated and not extraction.done(submission.text)

@@ -13,7 +13,7 @@ from selfcorrect import files
 from selfcorrect.files import FileProblem
 from selfcorrect.spec.source import Source
 
-REMEDY = "Fetch the file anew, or correct `path` in the config."
+REMEDY = "Mend the file or fetch it anew, or name another one in the config."
 HUB_REMEDY = (
     "Correct `hub`, `subsets`, `split` or `revision` in the config; for a dataset that asks for "
     "permission log in (`hf auth login`); without a network give a file as `path` instead."
@@ -46,7 +46,7 @@ def read_records(
         FileProblem: the file is not there, not the one with that ``sha256``, or not what it
             should be.
     """
-    return _records(path, _values(path, _text(path, sha256)), kind, count)
+    return _records(path, read_values(path, sha256), kind, count)
 
 
 def read_source(source: Source, kind: type[AnyRecord], count: int) -> list[AnyRecord]:
@@ -122,12 +122,17 @@ def _text(path: Path, sha256: str | None) -> str:
         raise fault(path, f"line {line} is not UTF-8 ({error.reason})") from error
 
 
-def _values(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    """The values of a file, each with its place."""
+def read_values(path: Path, sha256: str | None = None) -> Iterator[tuple[str, Any]]:
+    """The values of a file, each with its place: JSON lines or one JSON array.
+
+    Raises:
+        FileProblem: the file is not there, not the one with that ``sha256``, or no such file.
+    """
+    text = _text(path, sha256)
     if text.lstrip().startswith("["):
         try:
             items = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise fault(path, f"not JSON ({error})") from error
         for number, item in enumerate(items, start=1):
             yield f"item {number}", item
@@ -138,7 +143,7 @@ def _values(path: Path, text: str) -> Iterator[tuple[str, Any]]:
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise fault(path, f"line {number} is not JSON ({error})") from error
         yield f"line {number}", value
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from selfcorrect import files
 from selfcorrect.records import Problem
+from selfcorrect.tasks.benchmark import fault, read_values
 
 
 def read_given(path: Path, problems: Iterable[Problem]) -> list[tuple[Problem, str]]:
@@ -19,15 +20,14 @@ def read_given(path: Path, problems: Iterable[Problem]) -> list[tuple[Problem, s
     """
     known = {problem.id: problem for problem in problems}
     given: dict[str, str] = {}
-    for number, line in enumerate(files.read_json_lines(path), start=1):
-        where = f"{path}, line {number}"
+    for where, line in read_values(path):
         keys = {"problem", "text"}
         if not isinstance(line, dict) or not all(isinstance(line.get(key), str) for key in keys):
-            raise files.FileProblem(f"{where}: not an object with texts `problem` and `text`")
+            raise fault(path, f"{where}: not an object with texts `problem` and `text`")
         if line["problem"] not in known:
-            raise files.FileProblem(f"{where}: no evaluated problem is called {line['problem']!r}")
+            raise fault(path, f"{where}: no evaluated problem is called {line['problem']!r}")
         if line["problem"] in given:
-            raise files.FileProblem(f"{where}: {line['problem']!r} is there twice")
+            raise fault(path, f"{where}: {line['problem']!r} is there twice")
         given[line["problem"]] = line["text"]
     return [(known[id_], text) for id_, text in given.items()]
 

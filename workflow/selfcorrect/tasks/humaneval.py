@@ -4,6 +4,7 @@ All 164 problems are for testing. A program is what an attempt makes of the prom
 imports and helper functions of the prompt; the tests use helpers of the prompt's own.
 """
 
+import ast
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -71,11 +72,21 @@ def as_problem(record: HumanEvalRecord, path: Path) -> Problem:
     """A problem with its tests; ``path`` is the file to blame.
 
     Raises:
-        FileProblem: the prompt does not begin the function that the tests are for.
+        FileProblem: the prompt does not begin the function that the tests are for, or the tests
+            define no `check`.
     """
     name = record.entry_point
-    if f"def {name}(" not in record.prompt:
-        what = f"task_id {record.task_id!r}: `prompt` does not define the entry_point {name!r}"
-        raise fault(path, what)
+    for key, code, wanted, what in (
+        # A function that as yet has no body.
+        ("prompt", f"{record.prompt}\n    pass\n", name, f"the entry_point {name!r}"),
+        ("test", record.test, "check", "'check'"),
+    ):
+        where = f"task_id {record.task_id!r}: `{key}`"
+        try:
+            body = ast.parse(code).body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise fault(path, f"{where} is not Python ({error})") from error
+        if not any(isinstance(each, ast.FunctionDef) and each.name == wanted for each in body):
+            raise fault(path, f"{where} does not define {what}")
     tests = ProgramTests(name, code=f"{record.test}\ncheck({name})\n", context=record.prompt)
     return Problem(record.task_id, record.prompt, record.canonical_solution, "", tests)

@@ -84,6 +84,7 @@ def as_problem(record: MBPPRecord, source: Source) -> Problem:
     where = f"task_id {record.task_id}"
     gold = _parsed(code, source, f"{where}: `code`")
     calls = _parsed(asserts, source, f"{where}: `test_list`")
+    _parsed("\n".join(record.test_imports), source, f"{where}: `test_imports`")
     entry_point = called(calls, gold)
     if entry_point is None:
         raise fault(source, f"{where}: `test_list` calls no function that `code` defines")
@@ -108,7 +109,7 @@ def _parsed(text: str, source: Source, what: str) -> ast.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gold programs have escapes like "\w"
             return ast.parse(text)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise fault(source, f"{what} is not Python ({error})") from error
 
 

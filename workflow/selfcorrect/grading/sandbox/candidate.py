@@ -102,6 +102,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "iterate": iter,
     "next": next,
     "length": len,
+    "truth": bool,
     "text": str,
     "representation": repr,
 }

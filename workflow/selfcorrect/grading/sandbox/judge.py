@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from functools import partial
+from types import CodeType
 from typing import Any, NoReturn
 
 from selfcorrect.grading import frames
@@ -42,6 +43,10 @@ class Gone(Verdict):
 
 class Unconfined(BaseException):
     """The machine failed before the program was started: that is no verdict about the program."""
+
+
+class Broken(BaseException):
+    """The tests cannot be run, whatever the program: that is no verdict about it either."""
 
 
 class CandidateError(Exception):
@@ -143,7 +148,7 @@ class Channel:
 
 
 class Remote:
-    """Something of the program's that is not data: equal to itself alone, and always true."""
+    """Something of the program's that is not data: equal to itself alone."""
 
     __slots__ = ("_channel", "_node")
 
@@ -177,7 +182,7 @@ class Remote:
         return self._channel.ask("length", self)
 
     def __bool__(self) -> bool:
-        return True
+        return bool(self._channel.ask("truth", self))
 
     def __str__(self) -> str:
         return str(self._channel.ask("text", self))
@@ -195,7 +200,7 @@ class Remote:
 def _reference(value: Any) -> list[Any]:
     if isinstance(value, Remote):
         return value._node
-    raise TypeError(f"the tests pass a {type(value).__name__}, which cannot be sent to a program")
+    raise Broken(f"they pass a {type(value).__name__}, which cannot be sent to a program")
 
 
 def _rebuilt(reply: dict[str, Any], may_stop: bool) -> Exception:
@@ -237,16 +242,35 @@ def _outcome_of(kinds: list[Any], number: Any) -> Outcome:
     return Outcome.ERROR
 
 
-def test(channel: Channel, task: dict[str, Any]) -> Result:
-    """Run a program against its tests."""
+def _prepared(task: dict[str, Any], names: dict[str, Any]) -> CodeType:
+    """The tests' code, with ``names`` filled with those that it builds on.
+
+    Raises:
+        Broken: they cannot be had.
+    """
     try:
-        channel.start(task["program"])
-        names: dict[str, Any] = {"__name__": "tests"}
+        code = compile(task["code"], FILE_NAME, "exec")
         exec(compile(task["context"], "<context>", "exec"), names)
+    except Exception as error:
+        raise Broken(_failure(error, task["code"])) from None
+    return code
+
+
+def test(channel: Channel, task: dict[str, Any]) -> Result:
+    """Run a program against its tests.
+
+    Raises:
+        Unconfined: the program was not started.
+        Broken: the tests themselves cannot be run.
+    """
+    try:
+        names: dict[str, Any] = {"__name__": "tests"}
+        code = _prepared(task, names)
+        channel.start(task["program"])
         for name in (task["entry_point"], *task["names"]):
             names[name] = channel.remote("name", name)
-        exec(compile(task["code"], FILE_NAME, "exec"), names)
-    except Unconfined:
+        exec(code, names)
+    except (Unconfined, Broken):
         raise
     except Verdict as verdict:
         result = Result(verdict.outcome, verdict.reason)
@@ -284,21 +308,23 @@ def report(result: Result, candidate: int, limits: Limits, ended: str | None) ->
         limits: it had.
         ended: why its process made no sense any more, or None.
     """
-    if ended is None:
-        os.kill(candidate, signal.SIGKILL)
-    else:  # it is ending, or should be: give it the moment that tells us how
-        for _ in range(200):
-            if os.waitid(os.P_PID, candidate, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-                break
-            time.sleep(0.001)
-        os.kill(candidate, signal.SIGKILL)
+    killed = False  # by whom but us? A machine without memory does that
+    for _ in range(0 if ended is None else 200):  # it is ending, or should be: a moment tells how
+        found = os.waitid(os.P_PID, candidate, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is not None:
+            killed = found.si_status == signal.SIGKILL and found.si_code == os.CLD_KILLED
+            break
+        time.sleep(0.001)
+    os.kill(candidate, signal.SIGKILL)
     _, status, usage = os.wait4(candidate, 0)
     cpu = usage.ru_utime + usage.ru_stime
-    outcome, reason = result.outcome, result.reason
+    outcome, reason, certain = result.outcome, result.reason, result.certain
     if ended is not None:
         outcome, reason = _end(status, cpu, limits, ended)
+        certain = not killed
     return {
         "outcome": outcome.value,
+        "certain": certain and outcome is not Outcome.TIMEOUT,
         "reason": "".join(c if c.isprintable() else "�" for c in reason[:LONGEST_REASON]),
         "cpu_seconds": round(cpu, 4),
         "peak_memory": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
@@ -317,7 +343,7 @@ def _end(status: int, cpu: float, limits: Limits, ended: str) -> tuple[Outcome, 
     if killed == signal.SIGXFSZ:
         return Outcome.OUTPUT, f"more than {limits.output} bytes written"
     if killed == signal.SIGKILL:
-        return Outcome.ERROR, ended
+        return Outcome.ERROR, f"{ended} (killed)"
     return Outcome.ERROR, f"crashed ({signal.strsignal(killed) or f'signal {killed}'})"
 
 
@@ -338,15 +364,20 @@ def serve(stream: int, channel: int, candidate: int, limits: Limits) -> NoReturn
 
     signal.signal(signal.SIGALRM, alarm)
     signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1, 1)  # in case tests catch it
+    broken = None
     try:
         result = test(asked, task)
         done = True
+    except Broken as error:
+        done = True
+        result, broken = Result(Outcome.FAILED, "not tested"), str(error)
     except Verdict as verdict:  # the alarm, between two lines of ours
         done = True
         result = Result(verdict.outcome, verdict.reason)
     signal.setitimer(signal.ITIMER_REAL, 0)
     ended = asked.over.reason if isinstance(asked.over, Gone) else None
-    tell(stream, report(result, candidate, limits, ended))
+    about = report(result, candidate, limits, ended)
+    tell(stream, about if broken is None else {"broken": broken})
     os._exit(0)
 
 

@@ -39,12 +39,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one execution: why, and the program's CPU seconds and peak memory in bytes."""
+    """What came of one execution: why, and the program's CPU seconds and peak memory in bytes.
+
+    ``certain``: it would come out again; False where the machine may have had a part in it.
+    """
 
     outcome: Outcome
     reason: str
     cpu_seconds: float = 0.0
     peak_memory: int = 0
+    certain: bool = True
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> "Result":

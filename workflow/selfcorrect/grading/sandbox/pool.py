@@ -27,11 +27,20 @@ from selfcorrect.records import ProgramTests
 BOOT = "import sys; sys.path.insert(0, {!r}); from selfcorrect.grading.sandbox.server import main"
 PACKAGE = Path(server.__file__).parents[3]
 ATTEMPTS = 4
+HARMLESS = "def f(x):\n    return x", ProgramTests("f", "assert f([1]) == [1]")
 PATIENCE = 20.0  # seconds beyond an execution's own limit, for a machine that is busy
 
 
 class SandboxProblem(FileProblem):
     """Programs cannot be run here as they should be; the message says what to do."""
+
+
+class UnjudgedError(SandboxProblem):
+    """A program and its tests, ``execution``, of which no verdict can be had."""
+
+    def __init__(self, why: str, program: str, tests: ProgramTests) -> None:
+        super().__init__(why)
+        self.execution = program, tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +104,11 @@ class Sandbox:
         self._close = weakref.finalize(self, _close, os.getpid(), made, self._threads)
 
     def run(self, program: str, tests: ProgramTests) -> Result:
-        """Execute one program with its tests."""
+        """Execute one program with its tests.
+
+        Raises:
+            UnjudgedError: the tests cannot be run, or no program can be any more.
+        """
         worker = self._idle.get()
         try:
             return worker.run(program, tests)
@@ -157,8 +170,7 @@ def _refused(names: tuple[str, ...]) -> str:
     """Why a worker with these layers alone does not start or work; empty if it does."""
     worker = _Worker(names, Limits())
     try:
-        tests = ProgramTests("f", "assert f([1]) == [1]")
-        result = worker.run("def f(x):\n    return x", tests)
+        result = worker.run(*HARMLESS)
     except SandboxProblem as error:
         return str(error)
     finally:
@@ -170,6 +182,7 @@ def _ways_out(worker: "_Worker", standing: Sequence[str]) -> dict[str, str]:
     """Layers that let pass what they are there to stop, each with what passed."""
     with tempfile.NamedTemporaryFile() as canary:
         attempts = {
+            "limits": ("more memory was taken than allowed", f"bytearray({2 * Limits().memory})"),
             "landlock": ("a file outside was read", f"open({canary.name!r})"),
             "seccomp": ("a socket was opened", "__import__('socket').socket()"),
         }
@@ -194,9 +207,39 @@ class _Worker:
         self._folder: Path | None = None
         self._changing = threading.Lock()
         self._ended = False
+        self._why = ""  # a worker was lost
 
     def run(self, program: str, tests: ProgramTests) -> Result:
-        """Execute one program."""
+        """Execute one program.
+
+        Raises:
+            UnjudgedError: the tests cannot be run, or no program can be any more.
+        """
+        for attempt in range(ATTEMPTS):  # a worker that is lost without a word is replaced
+            time.sleep(0.1 * (2**attempt - 1))
+            result = self._once(program, tests)
+            if result is not None:
+                return result
+        if self._once(*HARMLESS) is not None:
+            return Result(Outcome.ERROR, f"{ATTEMPTS} workers were lost over it", certain=False)
+        raise UnjudgedError(
+            f"no program can be run: {ATTEMPTS} workers failed, the last because {self._why}. "
+            "Look for what this machine has run out of: memory, processes, or space for temporary "
+            "files.",
+            program,
+            tests,
+        )
+
+    def _once(self, program: str, tests: ProgramTests) -> Result | None:
+        """Execute one program; None if the worker was lost before there was a verdict."""
+        try:
+            if self._process is None:
+                self._start()
+        except OSError as error:
+            self.stop()
+            self._why = str(error)
+            return None
+        assert self._stream is not None
         task = {
             "program": program,
             "entry_point": tests.entry_point,
@@ -204,37 +247,31 @@ class _Worker:
             "context": tests.context,
             "names": tests.names,
         }
-        why = ""
-        for attempt in range(ATTEMPTS):  # a worker that is lost without a word is replaced
-            time.sleep(0.1 * (2**attempt - 1))
-            try:
-                if self._process is None:
-                    self._start()
-            except OSError as error:
-                self.stop()
-                why = str(error)
-                continue
-            assert self._stream is not None
-            try:
-                self._stream.put(b"R")
-                self._stream.send(task)
-                result = Result.from_message(self._stream.receive())
-            except TimeoutError:
-                self.stop()
-                return Result(Outcome.TIMEOUT, "the tests did not come to an end and were killed")
-            except (OSError, EOFError, ValueError):
-                self.stop()
-                why = "it ended before a program was started"
-                continue
-            try:
-                self._stream.take(1)  # it is ready for more
-            except (OSError, EOFError):
-                self.stop()
-            return result
-        raise SandboxProblem(
-            f"no program can be run: {ATTEMPTS} workers failed, the last because {why}. Look for "
-            "what this machine has run out of: memory, processes, or space for temporary files."
-        )
+        try:
+            self._stream.put(b"R")
+            self._stream.send(task)
+            message = self._stream.receive()
+            result = None if "broken" in message else Result.from_message(message)
+        except TimeoutError:
+            self.stop()
+            why = "the tests did not come to an end and were killed"
+            return Result(Outcome.TIMEOUT, why, certain=False)
+        except (OSError, EOFError, ValueError):
+            self.stop()
+            self._why = "it ended before a program was started"
+            return None
+        try:
+            self._stream.take(1)  # it is ready for more
+        except (OSError, EOFError):
+            self.stop()
+        if result is None:
+            raise UnjudgedError(
+                f"its tests cannot be run, whatever the program ({message['broken']}). Mend its "
+                "record in the data, or leave it out.",
+                program,
+                tests,
+            )
+        return result
 
     def end(self) -> None:
         """Stop for good."""

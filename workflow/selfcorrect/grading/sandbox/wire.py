@@ -27,6 +27,12 @@ _DICTIONARIES = {
     "OrderedDict": collections.OrderedDict,
     "defaultdict": collections.defaultdict,
 }
+# What a dictionary shows of itself: data too, in its order.
+_VIEWS: dict[type, str] = {
+    type(getattr(empty, name)()): name
+    for empty in (dict[Any, Any](), collections.OrderedDict[Any, Any]())
+    for name in ("keys", "values", "items")
+}
 _CONSTANTS = {"Ellipsis": ..., "NotImplemented": NotImplemented}
 _SMALL = 2**53  # integers up to here are written in decimal; larger ones in hexadecimal, in O(n)
 
@@ -70,6 +76,8 @@ class Encoder:
                 name = str(getattr(value, "__name__", None))
                 if getattr(builtins, name, None) is value:
                     return ["type", name]
+            if kind in _VIEWS:
+                return [_VIEWS[kind], [self.node(item) for item in value]]
             base: type | None = next((base for base in kind.__mro__ if base in _BASES), None)
             if base is None:
                 return self.refer(value)
@@ -103,7 +111,8 @@ class Encoder:
         if kind is datetime.timedelta:
             return ["timedelta", value.days, value.seconds, value.microseconds]
         if kind in (datetime.date, datetime.time, datetime.datetime):
-            if getattr(value, "tzinfo", None) is not None:
+            zone = getattr(value, "tzinfo", None)
+            if zone is not None and type(zone) is not datetime.timezone:
                 return self.refer(value)
             return [kind.__name__, kind.isoformat(value)]
         number = self._number(value)
@@ -202,6 +211,15 @@ class Decoder:
         container.clear()
         container.update(filling)
         return container
+
+    def _read_keys(self, items: list[Any]) -> Any:
+        return dict.fromkeys(self._value(item) for item in items).keys()
+
+    def _read_values(self, items: list[Any]) -> Any:
+        return dict(enumerate(self._value(item) for item in items)).values()
+
+    def _read_items(self, pairs: list[Any]) -> Any:
+        return dict(self._value(pair) for pair in pairs).items()
 
     def _read_bytearray(self, number: int, text: str) -> Any:
         container = self._container(number, bytearray)

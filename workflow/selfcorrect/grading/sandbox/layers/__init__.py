@@ -7,7 +7,7 @@ each layer is for:
   library, a few devices and one scratch folder;
 * *landlock*: of the files that are left, the library may be read and the scratch folder written,
   which is only there with namespaces, since nothing else bounds how much is written;
-* *seccomp*: no sockets, processes, signals to others, mounts, or anything else out of the ordinary;
+* *seccomp*: no sockets, processes, threads, signals to others, mounts, or anything else unusual;
 * *limits*: CPU time, memory, file size, open files and core dumps.
 
 Namespaces are refused in many containers; the other three hold by themselves and are required.

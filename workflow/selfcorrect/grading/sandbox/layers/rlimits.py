@@ -15,18 +15,14 @@ def mapped_memory() -> int:
         return 256 * MIB
 
 
-def limit(cpu_seconds: int, memory: int, file_size: int, threads: int | None = None) -> None:
+def limit(cpu_seconds: int, memory: int, file_size: int) -> None:
     """Bound this process for good.
 
     Args:
         cpu_seconds: after which it is killed (SIGXCPU, a second later SIGKILL).
         memory: bytes of address space.
         file_size: bytes that a file may grow to (SIGXFSZ).
-        threads: of this user in these namespaces; does not bind root, whose threads are bounded by
-            the memory that their stacks take.
     """
-    if threads is not None:
-        resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
     with contextlib.suppress(ValueError, OSError):  # macOS refuses
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))

@@ -20,13 +20,14 @@ _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
-_EPERM, _ENOSYS = 1, 38
+_EPERM, _EAGAIN, _ENOSYS = 1, 11, 38
 _CLONE_THREAD = 0x00010000
 # FIONCLEX, FIOCLEX, FIONBIO, FIONREAD, TCGETS, TIOCGWINSZ: about a stream, without effect on it
 _IOCTLS = (0x5450, 0x5451, 0x5421, 0x541B, 0x5401, 0x5413)
 # F_DUPFD ... F_SETLKW, F_OFD_*, F_DUPFD_CLOEXEC, F_GETPIPE_SZ: not those that have signals sent
 _FCNTLS = (*range(8), *range(36, 39), 1030, 1032)
 _AF_UNIX = 1
+_O_ACCMODE, _O_TRUNC = 0o3, 0o1000
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
 
@@ -59,15 +60,24 @@ def server_filter() -> bytes:
 
 
 def program_filter(pid: int) -> bytes:
-    """What a program's process, ``pid``, enters on top: no new process, no signal to others, and
-    nothing that would undo its limits.
+    """What a program's process, ``pid``, enters on top: no new process or thread, no signal to
+    others, and nothing that would undo its limits.
+
+    Nothing else that every kernel has would bound a program's threads where it is root's, and a
+    machine whose table of processes is full fails others. A thread is refused as one too many is,
+    so that a program which can do without goes on.
 
     Raises:
         LayerMissing: this kind of machine is not known.
     """
     code = _numbers_of_this_machine()
-    code += _if("clone", [_argument(0), (_ANY_BIT, 0, 1, _CLONE_THREAD), (_RETURN, 0, 0, _ALLOW),
-                          (_RETURN, 0, 0, _KILL)])  # fmt: skip
+    code += _if("clone", [_argument(0), (_ANY_BIT, 0, 1, _CLONE_THREAD),
+                          (_RETURN, 0, 0, _FAIL | _EAGAIN), (_RETURN, 0, 0, _KILL)])  # fmt: skip
+    # To open for reading and empty it all the same: Landlock has a right to that since Linux 6.2.
+    for name, flags in (("open", 1), ("openat", 2)):
+        code += _if(name, [_argument(flags), (_ANY_BIT, 0, 2, _O_TRUNC),
+                           (_ANY_BIT, 1, 0, _O_ACCMODE), (_RETURN, 0, 0, _FAIL | _EPERM),
+                           (_RETURN, 0, 0, _ALLOW)])  # fmt: skip
     code += _if("tgkill", [_argument(0), *_returns([pid], _ALLOW), (_RETURN, 0, 0, _KILL)])
     code += _if("kill", [(_RETURN, 0, 0, _KILL)])
     # Limits may be read, not set: the third argument, a pointer, must be null.
