@@ -79,6 +79,25 @@ def test_a_variant_that_trains_otherwise_leaves_the_inherited_training():
     assert method.sft is not None
 
 
+def test_star_settings_stand_between_the_tasks_and_the_methods():
+    raw = changed(
+        {
+            "run.tasks": ["carry"],
+            "tasks.carry.sft.max_traces": 5,
+            "tasks.carry.star": {"epochs": 7, "batch_size": 3},
+            "methods.star_d_plus.sft.epochs": 11,
+        }
+    )
+    nodes = Plan(config.load(raw)).nodes["carry"]
+    found = {name: nodes[name].settings for name in ("star_d", "star_d_plus", "pair_sft_d")}
+    usual = get(DEFAULT, "tasks.carry.sft")
+    assert {name: (sft.epochs, sft.batch_size, sft.max_traces) for name, sft in found.items()} == {
+        "star_d": (7, 3, 5),
+        "star_d_plus": (11, 3, 5),
+        "pair_sft_d": (usual["epochs"], usual["batch_size"], 5),
+    }
+
+
 # --- faulty configs ---------------------------------------------------------------------------
 
 TASK = "tasks.carry"
@@ -470,7 +489,7 @@ def test_a_steering_key_changes_no_job(path):
 
 
 def test_the_keys_of_every_section_are_in_the_default_config():
-    """So that walking the default config walks every key; methods give only what they need."""
+    """So that walking the default config walks every key; overrides give only what they need."""
     embedded = {name: DEFAULT["tasks"][name] for name in EMBEDDED}
     described = {
         key.path.partition(".lora.")[0] + (".lora" if ".lora." in key.path else "")  # null there
@@ -486,7 +505,7 @@ def test_the_keys_of_every_section_are_in_the_default_config():
             path = ".".join(["tasks.<task>", of, *keys])
         shown.add(path)
     described.remove("tasks.<task>.variant_of")  # the default's tasks are none
-    named = ("methods.", "sweeps.<sweep>.")
+    named = ("methods.", "sweeps.<sweep>.", "tasks.<task>.star.")
     assert {path for path in described ^ shown if not path.startswith(named)} == set()
 
 

@@ -370,11 +370,11 @@ def _passes(of: Evaluation, node: str, view: View) -> Iterator[Decode]:
 def _chain(task_name: str, task: Task, name: str, method: Method) -> Iterable[Node]:
     """The nodes of one method: one, or one a round."""
     if method.rl is not None:
-        yield Node(
-            name, name, "rl", method.start, _settings(RL, task_name, task.rl, name, method.rl)
-        )
+        rl = _settings(RL, task_name, name, task.rl, method.rl)
+        yield Node(name, name, "rl", method.start, rl)
     elif method.sft is not None:
-        sft = _settings(SFT, task_name, task.sft, name, method.sft)
+        stars = (task.star,) if method.sft.traces == "star" else ()
+        sft = _settings(SFT, task_name, name, task.sft, *stars, method.sft)
         parent = method.start
         for round_ in range(1, method.sft.rounds + 1):
             own = name if round_ == method.sft.rounds else f"{name}.round{round_}"
@@ -385,22 +385,22 @@ def _chain(task_name: str, task: Task, name: str, method: Method) -> Iterable[No
 
 
 def _settings(
-    kind: type[AnyModel], task: str, default: Strict, method: str, overrides: Strict
+    kind: type[AnyModel], task: str, method: str, default: Strict, *overrides: Strict
 ) -> AnyModel:
-    own: dict[str, Any] = {
-        key: value
-        for key, value in overrides.model_dump(exclude_none=True).items()
-        if key in kind.model_fields
-    }
-    settings = {**default.model_dump(), **own}
-    if isinstance(overrides, RLOverrides):
-        if "steps" in own and overrides.share != 1:
+    """A task's settings with each of ``overrides`` on top, the method's own last."""
+    settings = default.model_dump()
+    for layer in overrides:
+        given = layer.model_dump(exclude_none=True)
+        settings |= {key: value for key, value in given.items() if key in kind.model_fields}
+    own = overrides[-1]
+    if isinstance(own, RLOverrides):
+        if own.steps is not None and own.share != 1:
             raise ConfigError(
-                f"methods.{method}.rl.share: {overrides.share:g} is a share of the task's steps, "
-                f"and rl.steps: {own['steps']} is given too; set share: 1 to have that many, or "
+                f"methods.{method}.rl.share: {own.share:g} is a share of the task's steps, "
+                f"and rl.steps: {own.steps} is given too; set share: 1 to have that many, or "
                 "leave steps out"
             )
-        settings["steps"] = max(1, round(overrides.share * settings["steps"]))
+        settings["steps"] = max(1, round(own.share * settings["steps"]))
     try:
         return parse(kind, settings)
     except ConfigError as error:

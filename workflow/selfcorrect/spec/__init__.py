@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from selfcorrect.spec.carry import CarryCorpus, CarryProblems
 from selfcorrect.spec.kinds import Count, Name
 from selfcorrect.spec.mathematics import GSM8KProblems, MathProblems
-from selfcorrect.spec.methods import Method, RLOverrides, SFTOverrides
+from selfcorrect.spec.methods import Method, RLOverrides, SFTOverrides, STaR
 from selfcorrect.spec.precedence import PrecedenceCorpus, PrecedenceProblems
 from selfcorrect.spec.programs import HumanEvalProblems, MBPPProblems
 from selfcorrect.spec.training import (
@@ -55,6 +55,7 @@ __all__ = [
     "Problems",
     "RLOverrides",
     "SFTOverrides",
+    "STaR",
     "Sampling",
     "Sweep",
     "Task",
@@ -91,6 +92,7 @@ class Task(Strict):
     generation: Generation = Field(description="limits of sampling")
     sampling: Sampling = Field(description="traces for SFT and for offline first attempts")
     sft: SFT = Field(description="fine-tuning; a method may override each key")
+    star: STaR = Field(STaR(), description="what differs from `sft` for methods of `traces: star`")
     rl: RL = Field(description="reinforcement learning; a method may override each key")
     evaluation: Evaluation = Field(description="evaluation")
 

@@ -28,6 +28,10 @@ class RLOverrides(_optional(RL, "RLFields")):  # type: ignore[misc]
     )
 
 
+class STaR(_optional(SFT, "SFTFields")):  # type: ignore[misc]
+    """What differs from the task's `sft` where traces are STaR's."""
+
+
 class SFTOverrides(_optional(SFT, "SFTFields")):  # type: ignore[misc]
     """Supervised fine-tuning of a method: which traces, and what differs from the task's `sft`."""
 
