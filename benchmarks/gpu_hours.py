@@ -6,7 +6,8 @@
 Tokens are counted from the config: what is sampled, and what is trained on. How long attempts and
 prompts are it cannot know; ``--attempt`` and ``--prompt`` say it. The rates should be those of the
 overlay's model: ``device.py`` measures them with attempts of spread lengths, since a batch takes as
-long as its longest row. Waiting for executions, loading and Snakemake are not counted.
+long as its longest row. Not counted: waiting for executions, loading, Snakemake, and what another
+model writes for repair.
 """
 
 import argparse
@@ -64,7 +65,8 @@ def tokens(plan: Plan, task: str, lengths: Lengths) -> dict[str, tuple[int, int]
         for view in VIEWS:
             if view != "snapshots_" and plan.shows(task, method, view):
                 for each in plan.generate(task, method, 0, view).passes:
-                    attempts = each.problems * each.samples * each.turns
+                    own = each.turns - (each.decoding == "repair")
+                    attempts = each.problems * each.samples * own
                     add("generate", attempts * lengths.attempt, 0)
         if plan.is_tracked(task, method):  # own attempts, and second ones after the base's
             kept = 1 + of.evaluation.snapshots.count

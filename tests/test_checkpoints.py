@@ -53,7 +53,9 @@ def overlay(folder: Path) -> dict:
         "rl": task["rl"] | {"steps": 4, "prompts_per_batch": 2, "samples_per_prompt": 2},
         "evaluation": task["evaluation"] | {
             "problems": 16, "samples": 2, "many_turns": 3,
-            "repairs": {"problems": 8, "file": str(folder / "given.jsonl"), "writer": None},
+            "repairs": {
+                "problems": 7, "file": str(folder / "given.jsonl"), "writer": None, "data": mbpp,
+            },
         },
     }  # fmt: skip
     return {
@@ -63,20 +65,25 @@ def overlay(folder: Path) -> dict:
     }
 
 
+def program(number: int, right: bool) -> str:
+    return f"def add_{number}(x):\n  return x {'+' if right else '*'} {number}"
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint")
     project = copy_of_the_project(folder / "project")
     mbpp_file(folder / "mbpp.jsonl")
     save_checkpoint(folder / "checkpoint")
-    given = [{"problem": f"HumanEval/{k}", "text": "    return None\n"} for k in range(8)]
+    given = [{"problem": f"MBPP/{k}", "text": program(k, right=k % 5 == 0)} for k in range(11, 21)]
     (folder / "given.jsonl").write_text("".join(json.dumps(line) + "\n" for line in given))
     (folder / "code.yaml").write_text(yaml.safe_dump(overlay(folder)))
     snakemake(project, "--configfile", str(folder / "code.yaml"), "--", "results/code/tables")
     return project / "results/code"
 
 
-def test_what_is_trained_on_mbpp_is_evaluated_on_humaneval(finished):
+def test_what_is_trained_on_mbpp_is_evaluated_on_humaneval_and_repairs_mbpp(finished):
+    repaired = [k for k in range(11, 21) if k % 5][:7]
     for method in ("base", "multi_turn_rl_sum", "stage1", "score"):
         grades = read_table(finished / f"code/{method}/seed0/grades.parquet").to_pylist()
         by_decoding = {
@@ -87,8 +94,10 @@ def test_what_is_trained_on_mbpp_is_evaluated_on_humaneval(finished):
         assert {row["problem"] for row in by_decoding["greedy"]} == asked
         assert len(by_decoding["sampled"]) == 16 * 2 * 2
         firsts = [row for row in by_decoding["repair"] if row["turn"] == 1]
-        assert {row["text"] for row in firsts} == {"    return None\n"}
-        assert len(firsts) == 8
+        assert [row["text"] for row in firsts] == [program(k, right=False) for k in repaired]
+        assert [row["problem"] for row in firsts] == [f"MBPP/{k}" for k in repaired]
+        assert {row["verdict"] for row in firsts} == {"wrong"}
+        assert all(row["gold"].startswith("def add_") for row in by_decoding["repair"])
         assert all(row["grader"].startswith("programs/") for row in grades)
     log = (finished / "code/score/seed0/training.jsonl").read_text().splitlines()
     assert len(log) == 2  # half of the task's steps, like Stage I

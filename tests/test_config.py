@@ -102,6 +102,13 @@ def test_star_settings_stand_between_the_tasks_and_the_methods():
 
 TASK = "tasks.carry"
 CODE = "tasks.precedence"
+HUMANEVAL = {
+    "kind": "humaneval",
+    "path": None,
+    "sha256": None,
+    "sandbox": get(DEFAULT, CODE)["data"]["sandbox"],
+}
+REPAIRS = {"problems": 1, "file": None, "writer": None, "data": None}
 
 FAULTS = {
     "parts of one process": ({"compute.sharded": True}, "compute.sharded: needs `processes`"),
@@ -222,8 +229,19 @@ FAULTS = {
         f"{TASK}.generation.engine: vllm samples in one process, and compute.processes is 2",
     ),
     "two sources of attempts to repair": (
-        {f"{CODE}.evaluation.repairs": {"problems": 1, "file": "a", "writer": "b"}},
+        {f"{CODE}.evaluation.repairs": {**REPAIRS, "file": "a", "writer": "b"}},
         f"{CODE}.evaluation.repairs.writer: give `file` or `writer`, not both",
+    ),
+    "problems of repairs without any attempts": (
+        {f"{CODE}.evaluation.repairs": {**REPAIRS, "data": HUMANEVAL}},
+        f"{CODE}.evaluation.repairs.data: needs a `file` or a `writer`",
+    ),
+    "problems of repairs that the split has not": (
+        {
+            f"{CODE}.evaluation.repairs": {**REPAIRS, "file": "a", "data": HUMANEVAL},
+            f"{CODE}.evaluation.split": "validation",
+        },
+        f"{CODE}.evaluation.repairs.data: humaneval has no validation problems",
     ),
     "a share of steps that are given": (
         {"methods.mine": {"label": "M", "variant_of": "score", "rl": {"steps": 400}}},
@@ -334,13 +352,6 @@ STEERING = {
     "tasks.math.data.kind": "which task it is; another one has other keys",
 }  # fmt: skip
 
-HUMANEVAL = {
-    "kind": "humaneval",
-    "path": None,
-    "sha256": None,
-    "sandbox": get(DEFAULT, CODE)["data"]["sandbox"],
-}
-
 # Changes that a key needs beside its own, or that are particular to it.
 ROWS = [f"tasks.math.data.{part}_rows" for part in ("train", "test", "math500")]
 SPECIAL: dict[str, Raw] = {
@@ -351,6 +362,11 @@ SPECIAL: dict[str, Raw] = {
     "run.methods": {"run.methods": ["score"]},
     **{f"{task}.evaluation.repairs.{key}": {f"{task}.evaluation.repairs.{key}": "some/where"}
        for task in (TASK, CODE) for key in ("file", "writer")},
+    **{f"{task}.evaluation.repairs.data": {
+        f"{task}.evaluation.repairs": {
+            "problems": 1, "file": "some/where", "writer": None, "data": HUMANEVAL,
+        }}
+       for task in (TASK, CODE)},
     **{f"{task}.test": {f"{task}.test": HUMANEVAL, f"{task}.evaluation.problems": 100}
        for task in (TASK, CODE)},
     "run.seeds": {"run.seeds": [0, 1]},

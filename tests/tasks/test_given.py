@@ -20,7 +20,7 @@ def test_what_is_written_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ({"problem": "s", "text": ""}, "line 2: no evaluated problem is called 's'"),
+        ({"problem": "s", "text": ""}, "line 2: no problem is called 's'"),
         ({"problem": "p", "text": ""}, "line 2: 'p' is there twice"),
         ({"problem": "q"}, "line 2: not an object with texts `problem` and `text`"),
         ({"problem": 1, "text": ""}, "line 2: not an object with texts"),

@@ -167,9 +167,19 @@ def parent_traces(wildcards):
     return f"{folder(wildcards.task, owner, wildcards.seed)}/traces.parquet"
 
 
+def repairs_of(task):
+    """What is asked of repairs in a task's evaluation."""
+    return PLAN.config.tasks[task].evaluation.repairs
+
+
+def tasks_where(condition):
+    """A wildcard pattern of the tasks that are run of which something is true."""
+    return "|".join(filter(condition, PLAN.config.run.tasks)) or "(?!)"
+
+
 def writer(task, local=False):
     """The model whose wrong attempts are repaired; as an input only where it is a local folder."""
-    model = PLAN.config.tasks[task].evaluation.repairs.writer
+    model = repairs_of(task).writer
     return [] if local and (model is None or not Path(model).is_dir()) else model
 
 
@@ -183,10 +193,9 @@ def given_attempts(wildcards):
     """The wrong attempts to repair, where they are not the task's own."""
     if wildcards.view != "":
         return []
-    repairs = PLAN.config.tasks[wildcards.task].evaluation.repairs
-    if repairs.problems and repairs.writer is not None:
-        return f"{RESULTS}/{wildcards.task}/given.jsonl"
-    return repairs.file if repairs.problems and repairs.file is not None else []
+    repairs = repairs_of(wildcards.task)
+    own = repairs.file is None and repairs.writer is None
+    return f"{RESULTS}/{wildcards.task}/given.jsonl" if repairs.problems and not own else []
 
 
 def sandbox_workers(wildcards):

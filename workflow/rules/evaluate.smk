@@ -1,6 +1,33 @@
 """Evaluation: generate attempts, grade them. Regrading costs no model time."""
 
 
+rule screen:
+    input:
+        data=data_files,
+        file=lambda wildcards: repairs_of(wildcards.task).file,
+    output:
+        given=f"{RESULTS}/{{task}}/given.jsonl",
+    log:
+        f"{RESULTS}/logs/{{task}}/screen.log",
+    benchmark:
+        f"{RESULTS}/logs/{{task}}/screen.benchmark.tsv"
+    wildcard_constraints:
+        task=tasks_where(lambda task: repairs_of(task).file is not None),
+    conda:
+        "../../envs/analysis.yaml"
+    threads: sandbox_workers
+    resources:
+        mem_mb=grading_mb,
+    params:
+        spec=lambda wildcards: PLAN.screen(wildcards.task).model_dump_json(),
+        code=code_hash("steps.screen"),
+    shell:
+        step("screen")
+        + " --spec {params.spec:q} --file {input.file:q} --given {output.given:q}"
+        + WORKPLACE
+        + " > {log:q} 2>&1"
+
+
 rule write:
     input:
         data=data_files,
@@ -12,6 +39,8 @@ rule write:
         f"{RESULTS}/logs/{{task}}/write.log",
     benchmark:
         f"{RESULTS}/logs/{{task}}/write.benchmark.tsv"
+    wildcard_constraints:
+        task=tasks_where(lambda task: repairs_of(task).writer is not None),
     conda:
         "../../envs/torch.yaml"
     threads: sandbox_workers

@@ -81,9 +81,8 @@ def check_paths(config: Config) -> None:
             if path.startswith((".", "/", "~")) or path.count("/") > 1:
                 raise ConfigError(f"tasks.{name}.{key}: no such folder: {path}")
         files = {"evaluation.repairs.file": repairs.file} if repairs.file is not None else {}
-        for section, data in {"data": task.data, "test": task.test}.items():
-            found = local_files(data) if data is not None else {}
-            files |= {f"{section}.{key}": path for key, path in found.items()}
+        for section, data in task.sections.items():
+            files |= {f"{section}.{key}": path for key, path in local_files(data).items()}
         for key, path in files.items():
             if not Path(path).is_file():
                 raise ConfigError(f"tasks.{name}.{key}: no such file: {path}")

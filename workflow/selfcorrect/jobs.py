@@ -84,6 +84,7 @@ class GenerateJob(Job):
     split: Literal["train", "validation", "test"]
     instruction: Instruction
     window: Count
+    repairs: spec.Problems | None = Field(description="of repaired attempts; null: as `data`")
     passes: tuple[Decode, ...] = Field(min_length=1)
 
 
@@ -96,6 +97,14 @@ class TrackJob(Job):
     split: Literal["validation", "test"]
     instruction: Instruction
     problems: Count
+
+
+class ScreenJob(Strict):
+    """Choose the wrong ones of given attempts, to be repaired."""
+
+    task: str
+    data: spec.Problems
+    split: Literal["validation", "test"]
 
 
 class WriteJob(Strict):
@@ -112,6 +121,7 @@ class GradeJob(Job):
     """Grade attempts."""
 
     data: spec.Problems
+    repairs: spec.Problems | None = Field(description="of repaired attempts; null: as `data`")
     split: Literal["train", "validation", "test"]
 
 

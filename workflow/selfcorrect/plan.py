@@ -17,6 +17,7 @@ from selfcorrect.jobs import (
     PretrainJob,
     ReinforceJob,
     SampleJob,
+    ScreenJob,
     SelectJob,
     TrackJob,
     WriteJob,
@@ -192,11 +193,12 @@ class Plan:
         familiar = view == "familiar_"
         return GenerateJob(
             task=task, node=node, seed=seed,
-            data=of.data if familiar else of.test or of.data,
+            data=of.data if familiar else of.evaluated,
             split="train" if familiar else evaluation.split,
             loading=_part(of.model, Loading), generation=of.generation,
             instruction=self.config.methods[node].instruction,
             window=self.window(task, node),
+            repairs=evaluation.repairs.data if view == "" else None,
             passes=tuple(_passes(evaluation, node, view)),
         )  # fmt: skip
 
@@ -223,17 +225,22 @@ class Plan:
         """Spec of sampling attempts of the models that were kept while ``node`` was fine-tuned."""
         of = self.config.tasks[task]
         return TrackJob(
-            task=task, node=node, seed=seed, data=of.test or of.data,
+            task=task, node=node, seed=seed, data=of.evaluated,
             loading=_part(of.model, Loading), generation=of.generation, split=of.evaluation.split,
             instruction=self.config.methods[node].instruction,
             problems=min(of.evaluation.snapshots.problems, of.evaluation.problems),
         )  # fmt: skip
 
+    def screen(self, task: str) -> ScreenJob:
+        """Spec of choosing the attempts of a file that are to be repaired."""
+        of = self.config.tasks[task]
+        return ScreenJob(task=task, data=of.repaired, split=of.evaluation.split)
+
     def write(self, task: str) -> WriteJob:
         """Spec of having another model write the attempts that are to be repaired."""
         of = self.config.tasks[task]
         return WriteJob(
-            task=task, data=of.test or of.data,
+            task=task, data=of.repaired,
             # The revision is the base model's, and this is another.
             loading=_part(of.model, Loading).model_copy(update={"revision": None}),
             generation=of.generation, split=of.evaluation.split,
@@ -243,9 +250,13 @@ class Plan:
         """Spec of grading ``node``'s attempts, those of one view of it."""
         of = self.config.tasks[task]
         if view == "familiar_":
-            return GradeJob(task=task, node=node, seed=seed, data=of.data, split="train")
-        data = of.test or of.data
-        return GradeJob(task=task, node=node, seed=seed, data=data, split=of.evaluation.split)
+            return GradeJob(
+                task=task, node=node, seed=seed, data=of.data, repairs=None, split="train"
+            )
+        return GradeJob(
+            task=task, node=node, seed=seed, data=of.evaluated,
+            repairs=of.evaluation.repairs.data if view == "" else None, split=of.evaluation.split,
+        )  # fmt: skip
 
     def memory(self, task: str) -> MemoryJob:
         """Spec of planning the memory of a task's jobs; all seeds need the same."""
@@ -304,19 +315,18 @@ class Plan:
 
     def files(self, task: str) -> list[str]:
         """The local files that its problems are read from."""
-        of = self.config.tasks[task]
-        sections = [data for data in (of.data, of.test) if data is not None]
+        sections = self.config.tasks[task].sections.values()
         return sorted({path for data in sections for path in local_files(data).values()})
 
     def runs_programs(self, task: str) -> bool:
         """Whether a task's answers are programs, which grading executes."""
-        return hasattr(self.config.tasks[task].data, "sandbox")
+        return any(hasattr(data, "sandbox") for data in self.config.tasks[task].sections.values())
 
     def sandbox_mb(self, task: str) -> int:
         """What the programs that are executed side by side may take, in MiB."""
-        of = self.config.tasks[task]
-        limits = [getattr(data, "sandbox", None) for data in (of.data, of.test)]
-        most = max((each.memory_mb for each in limits if each is not None), default=0)
+        sections = self.config.tasks[task].sections.values()
+        limits = [data.sandbox for data in sections if hasattr(data, "sandbox")]
+        most = max((each.memory_mb for each in limits), default=0)
         return self.config.compute.sandbox_workers * most
 
     def _shown(self, task: str, what: Shown) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def keys(default: Mapping[str, Any]) -> Iterator[Key]:
     root = spec.Config.model_json_schema()
     # Sections that may be of several kinds, by their key and kind, as the default config has them.
     kinds = {
-        (key, value["kind"]): value
+        (f"tasks.<task>.{key}", value["kind"]): value
         for task in default["tasks"].values()
         for key, value in task.items()
         if isinstance(value, Mapping) and "kind" in value
@@ -88,14 +88,14 @@ def _keys_of(
         options = [one for one in key.get("anyOf", [key]) if one.get("type") != "null"]
         reference = options[0].get("$ref", "").removeprefix("#/$defs/")
         kinds = options[0].get("discriminator", {}).get("mapping", {})
-        if kinds and not any((name, kind) in of_kind for kind in kinds):
+        if kinds and not any((path, kind) in of_kind for kind in kinds):
             values = ", ".join(f"`{kind}`" for kind in kinds)
             meaning = f"{key['description']}. Takes the keys of a `data` section of its kind"
             yield Key(path, "section or null", f"`kind` of {values}", "`null`", meaning)
         elif kinds:
             for kind, of in kinds.items():
                 inner = definitions[of.removeprefix("#/$defs/")]
-                example = of_kind.get((name, kind))
+                example = of_kind.get((path, kind))
                 yield from _keys_of(inner, definitions, f"{path}[{kind}].", example, of_kind)
         elif reference:
             inner = definitions[reference]

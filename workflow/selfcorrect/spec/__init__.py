@@ -14,6 +14,7 @@ from selfcorrect.spec.kinds import Count, Name
 from selfcorrect.spec.mathematics import GSM8KProblems, MathProblems
 from selfcorrect.spec.methods import Method, RLOverrides, SFTOverrides, STaR
 from selfcorrect.spec.precedence import PrecedenceCorpus, PrecedenceProblems
+from selfcorrect.spec.problems import Problems
 from selfcorrect.spec.programs import HumanEvalProblems, MBPPProblems
 from selfcorrect.spec.training import (
     RL,
@@ -62,15 +63,6 @@ __all__ = [
     "TinyModel",
 ]
 
-Problems = Annotated[
-    CarryProblems
-    | PrecedenceProblems
-    | MathProblems
-    | GSM8KProblems
-    | MBPPProblems
-    | HumanEvalProblems,
-    Field(discriminator="kind"),
-]
 Corpus = Annotated[CarryCorpus | PrecedenceCorpus, Field(discriminator="kind")]
 
 
@@ -104,11 +96,16 @@ class Task(Strict):
             raise KeyFaultError(
                 "corpus.kind", f"{self.corpus.kind!r}, but the data is of kind {self.data.kind!r}"
             )
-        there = getattr(self.test or self.data, self.evaluation.split)
+        there = getattr(self.evaluated, self.evaluation.split)
         if self.evaluation.problems > there:
             raise KeyFaultError(
                 "evaluation.problems",
                 f"{self.evaluation.problems} asked of {there} {self.evaluation.split} problems",
+            )
+        if not getattr(self.repaired, self.evaluation.split):
+            raise KeyFaultError(
+                "evaluation.repairs.data",
+                f"{self.repaired.kind} has no {self.evaluation.split} problems",
             )
         if self.sampling.problems > self.data.train:
             raise KeyFaultError(
@@ -116,6 +113,23 @@ class Task(Strict):
                 f"{self.sampling.problems} asked of {self.data.train} train problems",
             )
         return self
+
+    @property
+    def evaluated(self) -> Problems:
+        """The section of the problems that are evaluated."""
+        return self.test or self.data
+
+    @property
+    def repaired(self) -> Problems:
+        """The section of those that repaired attempts are at."""
+        return self.evaluation.repairs.data or self.evaluated
+
+    @property
+    def sections(self) -> dict[str, Problems]:
+        """All sections that problems come from, by key."""
+        found = {"data": self.data, "test": self.test,
+                 "evaluation.repairs.data": self.evaluation.repairs.data}  # fmt: skip
+        return {key: data for key, data in found.items() if data is not None}
 
 
 class Run(Strict):

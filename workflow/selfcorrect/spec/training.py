@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from selfcorrect.spec.kinds import Count, Name, Share
+from selfcorrect.spec.problems import Problems
 from selfcorrect.validation import KeyFaultError, Strict
 
 
@@ -240,14 +241,20 @@ class Repairs(Strict):
         "those of the `writer`, or else the task's own, which the testbed `precedence` has"
     )
     writer: str | None = Field(
-        description="Hugging Face name or folder of a model whose wrong attempts at the evaluated "
-        "problems are repaired; null: none"
+        description="Hugging Face name or folder of a model whose wrong attempts are repaired; "
+        "null: none"
+    )
+    data: Problems | None = Field(
+        description="the problems that they are at, of the evaluated split; null: the evaluated "
+        "ones. The paper evaluates on HumanEval and repairs attempts at MBPP"
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.file is not None and self.writer is not None:
             raise KeyFaultError("writer", "give `file` or `writer`, not both")
+        if self.data is not None and self.file is None and self.writer is None:
+            raise KeyFaultError("data", "needs a `file` or a `writer` of attempts at its problems")
         return self
 
 

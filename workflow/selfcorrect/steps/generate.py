@@ -39,16 +39,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     models.prepare_process(device=arguments.device)
     task, lm = make_task(job.data), models.load(arguments.model, job.loading, arguments.device)
+    repaired = task if job.repairs is None else make_task(job.repairs)
     engine = make_engine(lm, job.generation)
 
     def attempts(how: Decode, problems: Sequence[Problem]) -> list[Trace]:
         repair = how.decoding == "repair"
+        of = repaired if repair else task
         return rollout(
             engine,
             lm.chat,
-            task,
+            of,
             problems,
-            instruction=task.prompts.instruction(job.instruction),
+            instruction=of.prompts.instruction(job.instruction),
             turns=how.turns,
             samples=how.samples,
             max_new_tokens=job.generation.max_new_tokens,
@@ -68,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         problems = split[: how.problems]
         if how.decoding == "repair":
             own = arguments.given is None
-            chosen = task.repairs() if own else read_given(arguments.given, split)
+            others = repaired.problems(job.split)
+            chosen = repaired.repairs() if own else read_given(arguments.given, others)
             given |= {problem.id: text for problem, text in chosen[: how.problems]}
             problems = [problem for problem, _ in chosen[: how.problems]]
         at_a_time = max(1, job.generation.batch_size // how.samples)

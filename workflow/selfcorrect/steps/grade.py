@@ -24,10 +24,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     job = cli.job(GradeJob, arguments.spec)
     watch = provenance.Stopwatch()
-    task = make_task(job.data, cli.workplace(arguments))
-    asked = [*task.problems(job.split), *(problem for problem, _ in task.repairs())]
-    problems = {problem.id: problem for problem in asked}
-    write_table(arguments.grades, grades_table(task, arguments.attempts, problems))
+    place = cli.workplace(arguments)
+    task = make_task(job.data, place)
+    repaired = task if job.repairs is None else make_task(job.repairs, place)
+    table = grades_table(arguments.attempts, job.split, task, repaired)
+    write_table(arguments.grades, table)
     record = provenance.describe(job, watch, grader=task.grader, prompts=task.prompts.version)
     provenance.write_beside(arguments.grades, record)
 

@@ -1,4 +1,4 @@
-"""Have a model write first attempts at the evaluated problems; keep the wrong ones, for repair.
+"""Have a model write first attempts; keep the wrong ones, for repair.
 
 python -m selfcorrect.steps.write --spec JSON --model DIR --given FILE [--workers N]
 """
@@ -26,10 +26,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect.lm import models
     from selfcorrect.lm.engines import make_engine
     from selfcorrect.progress import Progress
-    from selfcorrect.records import Problem, Verdict
+    from selfcorrect.records import Problem
     from selfcorrect.rollout import rollout
     from selfcorrect.tasks import grade_traces, make_task
-    from selfcorrect.tasks.given import write_given
+    from selfcorrect.tasks.given import is_wrong, write_given
 
     models.prepare_process(device=arguments.device)
     task = make_task(job.data, cli.workplace(arguments))
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             seeds=[0] * len(part),  # greedy: nothing is drawn
         )
         for trace, (grade,) in zip(traces, grade_traces(task, traces), strict=True):
-            if grade.verdict not in (Verdict.RIGHT, Verdict.UNPARSED, Verdict.TRUNCATED):
+            if is_wrong(grade):
                 given.append((trace.problem, trace.attempts[0].text))
         progress.advance()
     progress.close()

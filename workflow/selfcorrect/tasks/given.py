@@ -1,6 +1,6 @@
 """Wrong attempts by another writer, for a model to repair: a JSON line each (the paper's MBPP-R).
 
-Keys: ``problem``, the id of an evaluated problem, and ``text``, the attempt.
+Keys: ``problem``, the id of a problem, and ``text``, the attempt.
 """
 
 import json
@@ -8,8 +8,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from selfcorrect import files
-from selfcorrect.records import Problem
+from selfcorrect.records import Grade, Problem, Verdict
 from selfcorrect.tasks.benchmark import fault, read_values
+
+
+def is_wrong(grade: Grade) -> bool:
+    """Whether an attempt is there to be repaired: a whole one that is not right."""
+    return grade.verdict not in (Verdict.RIGHT, Verdict.UNPARSED, Verdict.TRUNCATED)
 
 
 def read_given(path: Path, problems: Iterable[Problem]) -> list[tuple[Problem, str]]:
@@ -25,7 +30,7 @@ def read_given(path: Path, problems: Iterable[Problem]) -> list[tuple[Problem, s
         if not isinstance(line, dict) or not all(isinstance(line.get(key), str) for key in keys):
             raise fault(path, f"{where}: not an object with texts `problem` and `text`")
         if line["problem"] not in known:
-            raise fault(path, f"{where}: no evaluated problem is called {line['problem']!r}")
+            raise fault(path, f"{where}: no problem is called {line['problem']!r}")
         if line["problem"] in given:
             raise fault(path, f"{where}: {line['problem']!r} is there twice")
         given[line["problem"]] = line["text"]

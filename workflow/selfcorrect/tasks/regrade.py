@@ -1,20 +1,26 @@
 """Grading a whole trace file: every attempt with its verdict, as a table for analysis."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfcorrect import files
 from selfcorrect.records import Problem, Submission
-from selfcorrect.tasks.task import KnowsErrors, Task
+from selfcorrect.tasks.task import KnowsErrors, Split, Task
 from selfcorrect.tracefile import read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def grades_table(task: Task, attempts: Path, problems: Mapping[str, Problem]) -> "pa.Table":
+def grades_table(attempts: Path, split: Split, task: Task, repaired: Task) -> "pa.Table":
     """Grade the attempts of a trace file.
+
+    Args:
+        attempts: the file.
+        split: what its problems are of.
+        task: whose they are.
+        repaired: whose those are at which another writer's attempts were repaired.
 
     Returns:
         One row an attempt: problem, question, level, decoding, sample, turn, text, answer, gold,
@@ -29,6 +35,20 @@ def grades_table(task: Task, attempts: Path, problems: Mapping[str, Problem]) ->
 
     columns = ["problem", "decoding", "sample", "turn", "tokens", "text", "truncated"]
     table = read_table(attempts, columns)
+    repair = pc.equal(table["decoding"], "repair")
+    parts = [_graded(attempts, table.filter(pc.invert(repair)), task, task.problems(split))]
+    if pc.any(repair).as_py():
+        others = [*repaired.problems(split), *(problem for problem, _ in repaired.repairs())]
+        parts.append(_graded(attempts, table.filter(repair), repaired, others))
+    return pa.concat_tables(parts, promote_options="default")
+
+
+def _graded(attempts: Path, table: "pa.Table", task: Task, asked: Iterable[Problem]) -> "pa.Table":
+    """The grades of some attempts at the problems of one task."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    problems = {problem.id: problem for problem in asked}
     ids = table["problem"].to_pylist()
     unknown = set(ids) - problems.keys()
     if unknown:

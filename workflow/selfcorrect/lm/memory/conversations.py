@@ -21,6 +21,14 @@ class Prompts:
     tokens: Sequence[int]
     bridge: int
 
+    def __or__(self, other: "Prompts") -> "Prompts":
+        """Both."""
+        return Prompts(
+            [*self.problems, *other.problems],
+            [*self.tokens, *other.tokens],
+            max(self.bridge, other.bridge),
+        )
+
     @property
     def longest(self) -> int:
         """Tokens of the longest."""
@@ -42,6 +50,11 @@ def conversations(job: MemoryJob, chat: Chat) -> Conversations:
     instructions = {task.prompts.instruction(each.instruction) for each in job.generate}
     count = max(of.problems for each in jobs for of in each.passes)
     evaluated = _prompts(task, task.problems(jobs[0].split)[:count], instructions, chat)
+    repairing = next((each for each in jobs if each.repairs is not None), None)
+    if repairing is not None and repairing.repairs is not None:
+        other = make_task(repairing.repairs)
+        between = {other.prompts.instruction(each.instruction) for each in jobs}
+        evaluated |= _prompts(other, other.problems(repairing.split), between, chat)
     familiar = [each for each in job.generate if of_training(each)]
     trained = [each.data for of in (job.sample, job.reinforce, familiar) for each in of]
     if not trained:
