@@ -195,7 +195,11 @@ def given_attempts(wildcards):
         return []
     repairs = repairs_of(wildcards.task)
     own = repairs.file is None and repairs.writer is None
-    return f"{RESULTS}/{wildcards.task}/given.jsonl" if repairs.problems and not own else []
+    return (
+        f"{RESULTS}/{wildcards.task}/given.jsonl"
+        if repairs.problems and not own
+        else []
+    )
 
 
 def sandbox_workers(wildcards):
