@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from synthetic import attempt_rows, make_job
 
 from selfcorrect.analysis import tables
-from selfcorrect.analysis.claims import CLAIMS, MARGIN, RIVALS, Claim, findings, of_one
+from selfcorrect.analysis.claims import CLAIMS, MARGIN, RIVALS, Claim, findings
 from selfcorrect.analysis.evidence import Evidence, read_evidence
+from selfcorrect.analysis.measures import changed, of_one
 from selfcorrect.analysis.results import Place
+from selfcorrect.analysis.statistics import holm, share
 from selfcorrect.reporting import MethodRow
 
 LOSES = ["rr"] * 20 + ["rw"] * 20 + ["wr"] * 2 + ["ww"] * 18
@@ -45,73 +48,96 @@ def test_the_verdict_follows_from_the_test(write_grades, job, traces, direction,
 def test_what_was_not_run_is_not_tested(write_grades, job):
     evidence = read_evidence(job, [write_grades("base", LOSES)])
     found = {of.claim.name: of for of in findings(evidence, "carry")}
-    assert found.keys() == {of.name for of in CLAIMS if not of.view and not of.programs}
+    assert found.keys() == {of.name for of in CLAIMS if of.about != "programs"}
     assert found["base loses"].verdict == "reproduced"
     assert {of.verdict for name, of in found.items() if name != "base loses"} == {"not tested"}
 
 
 def everything() -> tuple[MethodRow, ...]:
-    names = dict.fromkeys((*RIVALS, "score", "stage1", "multi_turn_rl_last", "multi_turn_rl_sum",
-                           "score_gamma"))  # fmt: skip
+    names = dict.fromkeys((*RIVALS, "score", "stage1"))
     return tuple(MethodRow(name=name, label=name, tables=("main",)) for name in names)
 
 
 def test_the_ablations_are_a_family(write_grades):
-    """Of five claims two are decided: the smaller p counts five times, the larger four times."""
+    """Of eight claims four are finished; the others count as if nothing had come of them."""
     job = make_job().model_copy(update={"methods": everything()})
     evidence = read_evidence(job, [
         write_grades("score", GAINS),
         write_grades("single_turn_rl", LOSES),
-        write_grades("score_gamma", UNCLEAR),
+        write_grades("score_without_stage1", UNCLEAR),
     ])  # fmt: skip
-    claims = {of.name: of for of in CLAIMS}
-    clear, unclear = (claims[name].measure(evidence, "carry").p
-                      for name in ("multi-turn training", "γ = 0"))  # fmt: skip
-    assert clear < unclear
+    family = [of for of in CLAIMS if of.family]
+    alone = [of.measure(evidence, "carry") for of in family]
+    assert sum(of is not None for of in alone) == 4
+    adjusted = holm([1.0 if of is None else of.p for of in alone])
     found = {of.claim.name: of for of in findings(evidence, "carry")}
-    assert found["multi-turn training"].p == pytest.approx(5 * clear)
-    assert found["γ = 0"].p == pytest.approx(4 * unclear)
-    assert found["Stage I matters"].verdict == "not tested"
+    for claim, of, p in zip(family, alone, adjusted, strict=True):
+        if of is None:
+            assert found[claim.name].verdict == "not tested"
+        else:
+            assert found[claim.name].p == pytest.approx(p)
+            assert p > of.p
 
 
-def traces(up: int, down: int) -> list[str]:
-    """100 problems, of which 30 stay right."""
-    return ["rr"] * 30 + ["wr"] * up + ["rw"] * down + ["ww"] * (70 - up - down)
+def test_a_share_has_the_interval_of_a_share(write_grades):
+    """That of a difference has values below 0."""
+    evidence = read_evidence(make_job(), [write_grades("base", ["rr"] * 98 + ["rw"] * 2)])
+    found = changed("base")(evidence, "carry")
+    differ = np.array([[0.0] * 98 + [1.0] * 2])
+    assert found.difference == share(differ)
+    assert found.difference.low > 0
 
 
-BEHAVIOUR = {  # wrong to right, right to wrong, of 100 problems
+def traces(up: int, down: int, kept: int = 30) -> list[str]:
+    """100 problems, of which ``kept`` stay right."""
+    return ["rr"] * kept + ["wr"] * up + ["rw"] * down + ["ww"] * (100 - kept - up - down)
+
+
+BEHAVIOUR = {  # wrong to right, right to wrong, of 100 problems; right at both, if not 30
     "base": (4, 16), "self_refine": (5, 9), "star_d": (6, 20), "star_d_plus": (2, 1),
     "pair_sft_d": (8, 6), "pair_sft_d_plus": (1, 3), "single_turn_rl": (3, 22),
-    "multi_turn_rl_last": (9, 2), "multi_turn_rl_sum": (1, 0), "stage1": (20, 7), "score": (40, 3),
-    "score_without_stage1": (25, 6), "score_without_shaping": (24, 4),
-    "score_star_stage2": (30, 5), "score_gamma": (28, 10),
+    "multi_turn_rl_last": (2, 1, 60), "multi_turn_rl_sum": (1, 0), "stage1": (20, 7),
+    "score": (40, 3), "score_without_stage1": (25, 6), "score_without_shaping": (24, 4),
+    "score_star_stage2": (30, 5), "score_gamma": (2, 1),
 }  # fmt: skip
-T2 = {name: 30 + up for name, (up, _) in BEHAVIOUR.items()}
-T1 = {name: 30 + down for name, (_, down) in BEHAVIOUR.items()}
-DELTAS = {name: up - down for name, (up, down) in BEHAVIOUR.items()}
+T2 = {name: traces(*of).count("rr") + traces(*of).count("wr") for name, of in BEHAVIOUR.items()}
+T1 = {name: traces(*of).count("rr") + traces(*of).count("rw") for name, of in BEHAVIOUR.items()}
+DELTAS = {name: T2[name] - T1[name] for name in BEHAVIOUR}
+PROGRAMS = {
+    "base gains": DELTAS["base"], "Pair-SFT repairs": 100 * (2 / 4 - 1 / 4),
+    "Pair-SFT loses": DELTAS["pair_sft_d"], "offline repair": 100 * (3 / 4 - 1 / 4),
+}  # fmt: skip
+OTHERS = {"base loses": DELTAS["base"]}
 EXPECTED = {
-    "base loses": DELTAS["base"], "prompting": DELTAS["self_refine"], "STaR": DELTAS["star_d"],
-    "STaR collapse": 3, "Pair-SFT collapse": 4,
+    "prompting": DELTAS["self_refine"], "STaR": DELTAS["star_d"],
+    "STaR collapse": DELTAS["star_d_plus"], "Pair-SFT collapse": 4,
     "Pair-SFT mismatch": 100 * (6 / 8 - 2 / 8),
     "single-turn RL": T1["single_turn_rl"] - T1["base"],
     "single-turn RL loses": DELTAS["single_turn_rl"],
-    "RL collapse, last": 11, "RL collapse, sum": 1,
+    "RL t1": T1["multi_turn_rl_last"] - T1["base"], "RL t2": 62 - T2["base"],
+    "RL gains nothing, last": 1, "RL collapse, last": 3,
+    "RL gains nothing, sum": 1, "RL collapse, sum": 1,
     "Stage I anchors": T1["stage1"] - T1["base"], "Stage I decouples": T2["stage1"] - T2["base"],
     "SCoRe gains": DELTAS["score"], "SCoRe t2": T2["score"] - T2["base"],
-    "SCoRe corrects": 40 - 4, "SCoRe breaks less": 3 - 16,
-    "SCoRe is best": T2["score"] - T2["score_star_stage2"],
-    "offline repair": 100 * (3 / 4 - 1 / 4), "votes": 100 * (1 - 0.5), "further attempts": 10,
-    "multi-turn training": DELTAS["score"] - DELTAS["single_turn_rl"],
-    "Stage I matters": DELTAS["score"] - DELTAS["score_without_stage1"],
-    "the bonus amplifies": DELTAS["score"] - DELTAS["score_without_shaping"],
-    "on-policy Stage II": T2["score"] - T2["score_star_stage2"],
-    "γ = 0": DELTAS["score"] - DELTAS["score_gamma"],
+    "SCoRe corrects": 40 - 4, "SCoRe's rate": 100 * (40 / 67 - 4 / 54),
+    "SCoRe breaks less": 3 - 16, "SCoRe edits": 57 - 97,
+    "SCoRe is best": T2["score"] - T2["multi_turn_rl_last"],
+    "votes": 100 * (1 - 0.5), "further attempts": 10, "base's further attempts": 0, "γ = 0": 3,
+    **{
+        f"{name}: {what}": of["score"] - of[method]
+        for method, name in {
+            "single_turn_rl": "multi-turn training", "score_without_stage1": "Stage I",
+            "score_without_shaping": "the bonus", "score_star_stage2": "on-policy Stage II",
+        }.items()
+        for what, of in {"gain": DELTAS, "t2": T2}.items()
+    },
 }  # fmt: skip
 
 
-def whole_run(write_grades) -> Evidence:
+def whole_run(write_grades, programming: bool) -> Evidence:
     """All methods; SCoRe's third attempts put 10 problems right that its second ones have wrong."""
-    repairs = {"base": ["wr", "ww", "ww", "ww"], "score": ["wr", "wr", "wr", "ww"]}
+    repairs = {"base": ["wr", "ww", "ww", "ww"], "score": ["wr", "wr", "wr", "ww"],
+               "pair_sft_d": ["wr", "wr", "ww", "ww"]}  # fmt: skip
     graded = []
     for name, behaviour in BEHAVIOUR.items():
         made = traces(*behaviour)
@@ -119,8 +145,11 @@ def whole_run(write_grades) -> Evidence:
             wrong = [at for at, trace in enumerate(made) if trace[-1] == "w"]
             made = [trace + ("r" if at in wrong[:10] else trace[-1])
                     for at, trace in enumerate(made)]  # fmt: skip
+        if name == "base":
+            made = [trace + trace[-1] for trace in made]
         graded.append(write_grades(name, made, repairs=repairs.get(name, ())))
-    job = make_job().model_copy(update={"methods": everything(), "programming": ("carry",)})
+    tasks = ("carry",) if programming else ()
+    job = make_job().model_copy(update={"methods": everything(), "programming": tasks})
     # Two problems, two samples: in parallel one of the two votes is a tie and the other is wrong
     # for one problem; of one corrected sample both are right.
     votes = attempt_rows(["rr", "wr", "rr", "wr"], "voting", samples=2)
@@ -131,20 +160,21 @@ def whole_run(write_grades) -> Evidence:
         evidence,
         voting={Place("carry", "score", 0): pd.DataFrame(votes)},
         snapshots={Place("carry", "pair_sft_d", 0): pd.DataFrame(own + fixed)},
-        views=frozenset({"voting", "snapshots"}),
     )
 
 
-def test_every_claim_measures_what_it_says(write_grades):
-    found = {of.claim.name: of for of in findings(whole_run(write_grades), "carry")}
+@pytest.mark.parametrize("programming", [False, True])
+def test_every_claim_measures_what_it_says(write_grades, programming):
+    found = findings(whole_run(write_grades, programming), "carry")
+    found = {of.claim.name: of for of in found}
     measured = {name: of.difference.value for name, of in found.items()}
-    assert measured == pytest.approx(EXPECTED)
+    assert measured == pytest.approx(EXPECTED | (PROGRAMS if programming else OTHERS))
     assert {of.seeds for of in found.values()} == {1}
 
 
 def test_what_is_claimed_of_the_paper_is_reproduced_by_such_a_run(write_grades):
     """Of a run that behaves as the claims say, none is refuted."""
-    found = findings(whole_run(write_grades), "carry")
+    found = findings(whole_run(write_grades, programming=False), "carry")
     refuted = {of.claim.name for of in found if of.verdict == "not reproduced"}
     assert not refuted
 
@@ -154,7 +184,7 @@ def test_the_difference_of_two_deltas_is_paired(write_grades):
         write_grades("base", LOSES), write_grades("score", GAINS),
         write_grades("single_turn_rl", [*GAINS[:-1], "wr"]),
     ])  # fmt: skip
-    (claim,) = (of for of in CLAIMS if of.name == "multi-turn training")
+    (claim,) = (of for of in CLAIMS if of.name == "multi-turn training: gain")
     difference = claim.measure(evidence, "carry").difference
     assert difference.value == pytest.approx(-1 / 60)
     assert difference.high - difference.low < 0.1  # unpaired it would be 0.5

@@ -3,6 +3,7 @@
 import json
 import re
 import zlib
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
-from synthetic import make_job
+from synthetic import attempt_rows, make_job
 
 from selfcorrect.analysis import figures
 from selfcorrect.analysis.evidence import Evidence, read_evidence
@@ -270,6 +271,7 @@ def test_nothing_at_all_is_drawn_as_nothing(job):
     assert "no method was given more than two attempts" in texts(drawn["attempts"])
     assert "no grades" in texts(drawn["levels"])
     assert "no grades" in texts(drawn["edits_carry"])
+    assert "no grades" in texts(drawn["mistakes_carry"])
 
 
 def test_a_seed_that_is_not_there_yet_is_left_out(write_grades):
@@ -278,6 +280,50 @@ def test_a_seed_that_is_not_there_yet_is_left_out(write_grades):
     there.append(write_grades("score", TRACES, seed=0))
     said = captions(read_evidence(job, there))
     assert "SCoRe, β & γ (carry, seed 1)" in said["bars_main"]
+    assert "what is shown is of the others" in said["bars_main"]
+
+
+def test_what_is_not_of_all_seeds_is_marked(write_grades):
+    job = make_job(seeds=(0, 1))
+    there = [write_grades("base", TRACES, seed=seed) for seed in (0, 1)]
+    report = read_evidence(job, [*there, write_grades("score", TRACES, seed=0)]).report
+    for draw in (bars.bars, bars.transitions):
+        assert texts(draw(report, "main")).count("1 of 2 seeds") == 1
+
+
+def test_attempts_and_samples_that_some_seeds_lack_are_named(write_grades):
+    job = make_job(seeds=(0, 1)).model_copy(update={
+        "windows": {"carry": {"score": 1}},
+        "shown": {"voting": {"carry": ("score",)}, "familiar": {}, "snapshots": {},
+                  "attempts": {"carry": ("base", "score")}},
+    })  # fmt: skip
+    graded = [write_grades("score", ["rwr", "wrr"], seed=0),
+              write_grades("score", ["rwrr", "wrrr"], seed=1),
+              *(write_grades("base", ["rw", "wr"], seed=seed) for seed in (0, 1))]  # fmt: skip
+    votes = {
+        Place("carry", "score", seed): pd.DataFrame(
+            attempt_rows(["rr"] * 2 * samples, "voting", samples=samples)
+        )
+        for seed, samples in ((0, 2), (1, 4))
+    }
+    said = captions(replace(read_evidence(job, graded), voting=votes))
+    assert "SCoRe, β & γ on carry, seed 0, after attempt 3" in said["attempts"]
+    assert "Base on carry, seed 1, after attempt 2" in said["attempts"]
+    assert "seed 0, samples from the 3th on" in said["voting"]
+
+
+def test_gaps_in_what_changes_are_named(job, write_log):
+    """Of one run the log stops early, of the other it has numbers that are none."""
+    job = make_job(seeds=(0, 1, 2))
+    paths = [write_log("score", [(0.5, 0.6)] * 10, seed=seed) for seed in (0, 1, 2)]
+    logs = read_all_logs(paths)
+    for seed, log in enumerate(logs.values()):
+        log["changed"] = float("nan") if seed == 1 else 0.1
+    place = Place("carry", "score", 2)
+    logs[place] = logs[place].iloc[:4]
+    said = captions(replace(read_evidence(job, []), logs=logs))["changes"]
+    assert "10 of 10 steps are NaN (Stage II, seed 1)" in said
+    assert "4 of 10 steps logged (Stage II, seed 2)" in said
 
 
 def test_a_sweep_shows_what_is_there_and_names_the_rest(write_grades):

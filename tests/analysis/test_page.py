@@ -10,6 +10,7 @@ from selfcorrect.analysis import figures
 from selfcorrect.analysis.evidence import read_evidence
 from selfcorrect.analysis.page import page
 from selfcorrect.analysis.page.examples import examples, marked
+from selfcorrect.analysis.tables import tables
 from selfcorrect.files import FileProblem
 
 TRACES = {
@@ -17,6 +18,7 @@ TRACES = {
     "score": ["rr"] * 12 + ["rw"] * 1 + ["wr"] * 9 + ["ww"] * 8,
 }
 MANIFEST = {
+    "config": {"results": "results/of-a-test"},
     "environment": {"packages": {"torch": "2.13.0"}},
     "results": {
         "a": {"commit": "abc", "seconds": 61.0, "started": "2026-01-01T00:00:00", "device": "CPU",
@@ -43,7 +45,12 @@ def drawn(evidence, tmp_path):
 
 @pytest.fixture
 def written(evidence, drawn):
-    return page(evidence, drawn, MANIFEST)
+    return page(evidence, tables(evidence), drawn, MANIFEST)
+
+
+def test_the_page_holds_the_config_and_how_much_was_asked(written):
+    assert "results: results/of-a-test" in written
+    assert re.search(r"carry \(\d+ problems\)", written)
 
 
 class Links(HTMLParser):
@@ -86,7 +93,7 @@ def test_the_page_says_what_came_out(written):
 def test_a_missing_figure_is_named(evidence, drawn):
     (drawn / "voting.png").unlink()
     with pytest.raises(FileProblem, match=r"voting\.png: no such figure"):
-        page(evidence, drawn, MANIFEST)
+        page(evidence, tables(evidence), drawn, MANIFEST)
 
 
 def test_examples_are_of_every_outcome(evidence):

@@ -41,7 +41,7 @@ def row(frame: pd.DataFrame, method: str, decoding: str = "greedy") -> pd.Series
 
 
 def test_the_csv_holds_every_number(report, tmp_path):
-    tables.write(Evidence(report, {}), tmp_path / "tables")
+    tables.write(tables.tables(Evidence(report, {})), tmp_path / "tables")
     main = pd.read_csv(tmp_path / "tables" / "main.csv")
     base = row(main, "base")
     shown = base[["t1", "t2", "delta", "i_to_c", "c_to_i", "same", "truncated", "n"]].tolist()
@@ -67,7 +67,7 @@ def test_paper_numbers_are_those_of_the_tables_own_source(report):
 
 
 def test_markdown_shows_intervals_signs_and_the_best_second_attempt(report, tmp_path):
-    tables.write(Evidence(report, {}), tmp_path / "tables")
+    tables.write(tables.tables(Evidence(report, {})), tmp_path / "tables")
     text = (tmp_path / "tables" / "main.md").read_text()
     lines = text.splitlines()
     assert lines[0].startswith("**") and "20 problems, seed 0" in lines[0]
@@ -82,7 +82,7 @@ def test_markdown_shows_intervals_signs_and_the_best_second_attempt(report, tmp_
 
 
 def test_latex_is_ascii_and_square(report, tmp_path):
-    tables.write(Evidence(report, {}), tmp_path / "tables")
+    tables.write(tables.tables(Evidence(report, {})), tmp_path / "tables")
     for name in ("main", "ablations", "attempts", "pass_at_k", "claims"):
         text = (tmp_path / "tables" / f"{name}.tex").read_text()
         assert text.isascii()
@@ -181,7 +181,7 @@ def programs(write_grades) -> Report:
 
 
 def test_tasks_of_programs_have_a_table_of_their_own(programs, tmp_path):
-    tables.write(Evidence(programs, {}), tmp_path / "tables")
+    tables.write(tables.tables(Evidence(programs, {})), tmp_path / "tables")
     code, main = (pd.read_csv(tmp_path / "tables" / f"{name}.csv") for name in ("code", "main"))
     assert code["task"].tolist() == ["precedence"]
     assert main["task"].tolist() == ["carry"]
@@ -198,7 +198,7 @@ def test_how_programs_ended_and_were_run_is_told(programs):
 
 
 def test_without_programs_there_is_no_code_table(report, tmp_path):
-    tables.write(Evidence(report, {}), tmp_path / "tables")
+    tables.write(tables.tables(Evidence(report, {})), tmp_path / "tables")
     assert not (tmp_path / "tables" / "code.md").exists()
 
 

@@ -114,19 +114,48 @@ rule manifest:
         " --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
+rule manifest_all:
+    input:
+        tables=f"{RESULTS}/report/tables",
+        figures=f"{RESULTS}/report/figures",
+        grades=grades(*VIEWS),
+        logs=training_logs(),
+    output:
+        manifest=f"{RESULTS}/report/manifest_all.json",
+    log:
+        f"{RESULTS}/logs/manifest_all.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=PLAN.config.model_dump_json(),
+        results=lambda wildcards, output: Path(output.manifest).parents[1],
+        code=code_hash("steps.manifest"),
+    shell:
+        step("manifest")
+        + " --spec {params.spec:q} --results {params.results:q} --tables {input.tables:q}"
+        " --figures {input.figures:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
 rule present:
     input:
         grades=grades(""),
         voting=grades("voting_"),
         snapshots=grades("snapshots_"),
         figures=f"{RESULTS}/report/figures",
-        manifest=f"{RESULTS}/report/manifest.json",
+        manifest=f"{RESULTS}/report/manifest_all.json",
     output:
         page=report(
             f"{RESULTS}/report/index.html",
             caption="../report/page.rst",
             category="Start here",
             labels={"page": "What came out"},
+        ),
+        claims=report(
+            directory(f"{RESULTS}/report/claims"),
+            patterns=["{table}.csv"],
+            caption="../report/table.rst",
+            category="Start here",
+            labels={"table": "{table}, all decided"},
         ),
     log:
         f"{RESULTS}/logs/present.log",
@@ -143,4 +172,5 @@ rule present:
         step("present")
         + " --spec {params.spec:q} --grades {input.grades:q} --voting {input.voting:q}"
         " --snapshots {input.snapshots:q} --figures {input.figures:q}"
-        " --manifest {input.manifest:q} --page {output.page:q} > {log:q} 2>&1"
+        " --manifest {input.manifest:q} --page {output.page:q} --claims {output.claims:q}"
+        " > {log:q} 2>&1"

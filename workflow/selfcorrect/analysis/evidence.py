@@ -28,8 +28,7 @@ class Evidence:
     """A run's numbers, graded attempts and training logs, by the place each belongs to.
 
     ``voting``: sampled traces that vote. ``familiar``: attempts at training problems.
-    ``snapshots``: attempts during fine-tuning. Each may lack any place; ``views`` names those that
-    were looked for.
+    ``snapshots``: attempts during fine-tuning. Each may lack any place.
     """
 
     report: Report
@@ -38,7 +37,6 @@ class Evidence:
     voting: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
     familiar: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
     snapshots: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
-    views: frozenset[str] = frozenset()
     _votes: dict[tuple[str, str], Votes] = field(default_factory=dict, repr=False, compare=False)
 
     def votes(self, task: str, method: str) -> Votes:
@@ -102,5 +100,4 @@ def read_evidence(
         voting=found.get("voting", {}),
         familiar=found.get("familiar", {}),
         snapshots=found.get("snapshots", {}),
-        views=frozenset(views),
     )

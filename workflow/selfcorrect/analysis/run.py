@@ -2,29 +2,39 @@
 
 from pathlib import Path
 
-from selfcorrect import files
+import yaml
+
+from selfcorrect import config, files
 from selfcorrect.analysis.evidence import Evidence, read_evidence
 from selfcorrect.plan import Plan
+from selfcorrect.reference import REPOSITORY
 from selfcorrect.spec import Config
 from selfcorrect.validation import parse
 
 VIEWS = ("voting", "familiar", "snapshots")
 
 
-def open_run(results: Path | str) -> Evidence:
-    """All of a run that is finished so far, as its own config has it.
+def open_run(results: Path | str, *overlays: Path | str) -> Evidence:
+    """All of a run that is finished so far.
 
     Args:
-        results: the folder of all results, with ``tables`` in it.
+        results: the folder of all results.
+        overlays: of its config, the files that it was given. A run with tables holds its config.
 
     Raises:
-        FileProblem: its tables were never made, or a file is damaged.
+        FileProblem: nothing of it is graded, or a file is damaged.
+        ConfigError: the config with these overlays cannot be run.
     """
     folder = Path(results)
     manifest = folder / "tables" / "manifest.json"
-    if not manifest.is_file():
-        raise files.FileProblem(f"{manifest}: no such file; run `make tables` first")
-    plan = Plan(parse(Config, files.read_json(manifest)["config"]))
+    if not overlays and manifest.is_file():
+        made = parse(Config, files.read_json(manifest)["config"])
+    else:
+        raw = config.default(REPOSITORY)
+        for path in overlays:
+            raw = config.merged(raw, yaml.safe_load(Path(path).read_text()))
+        made = config.load(raw)
+    plan = Plan(made)
     places = [
         folder / task / node / f"seed{seed}"
         for task, nodes in plan.nodes.items()
@@ -35,6 +45,8 @@ def open_run(results: Path | str) -> Evidence:
         [path for place in places if (path := place / f"{view}grades.parquet").is_file()]
         for view in ("", *(f"{name}_" for name in VIEWS))
     )
+    if not grades:
+        raise files.FileProblem(f"{folder}: nothing of such a run is graded yet; run `make tables`")
     logs = [path for place in places if (path := place / "training.jsonl").is_file()]
     trained = [path for path in logs if path.parents[1].name != "base"]
     return read_evidence(plan.report(), grades, trained, **dict(zip(VIEWS, views, strict=True)))

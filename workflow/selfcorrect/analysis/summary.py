@@ -15,6 +15,7 @@ from selfcorrect.records import Verdict
 from selfcorrect.reporting import MethodRow, ReportJob
 
 REFERENCES = ("base", "score")  # the methods that others are compared with
+OTHERS = " Where some of several seeds are missing, what is shown is of the others."
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,12 @@ class Report:
             for place in self.missing
             if place.node in shown and (tasks is None or place.task in tasks)
         ]
-        return [f"Missing, no grades: {'; '.join(names)}."] if names else []
+        return [f"Missing, no grades: {'; '.join(names)}.{OTHERS}"] if names else []
+
+    def some_seeds(self, summary: Summary) -> str:
+        """Of how many seeds a summary is, where that is not all of them."""
+        there, wanted = len(summary.seeds), len(self.spec.seeds)
+        return f"{there} of {wanted} seeds" if there < wanted else ""
 
     def label(self, node: str) -> str:
         """What tables and figures call a method."""

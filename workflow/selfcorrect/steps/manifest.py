@@ -1,6 +1,7 @@
-"""List what the tables were made of: config, provenance of every result, checksums.
+"""List what tables and figures were made of: config, provenance of every result, checksums.
 
-python -m selfcorrect.steps.manifest --spec JSON --results DIR --tables DIR --manifest FILE
+    python -m selfcorrect.steps.manifest --spec JSON --results DIR --tables DIR [--figures DIR] \\
+        --manifest FILE
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.parser(__doc__)
     cli.path_argument(parser, "results", "folder of all results")
     cli.path_argument(parser, "tables", "finished tables")
+    cli.path_argument(parser, "figures", "finished figures", required=False)
     cli.path_argument(parser, "manifest", "file to write (JSON)")
     arguments = parser.parse_args(argv)
 
@@ -29,12 +31,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             folder = arguments.results / task / node / f"seed{seed}"
             for path in sorted(folder.rglob(f"*{provenance.SIDECAR}")):
                 records[str(path.relative_to(arguments.results))] = files.read_json(path)
+    made = {"tables": arguments.tables, "figures": arguments.figures}
     files.write_json(
         arguments.manifest,
         {
             "config": config.model_dump(mode="json"),
             "environment": provenance.environment(),
-            "tables": files.checksums(arguments.tables),
+            **{what: files.checksums(folder) for what, folder in made.items() if folder},
             "results": records,
         },
     )

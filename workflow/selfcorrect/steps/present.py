@@ -1,7 +1,7 @@
-"""Write the report's front page: one HTML file that needs nothing else.
+"""Write the report's front page, one HTML file that needs nothing else, and its table of claims.
 
     python -m selfcorrect.steps.present --spec JSON --grades FILE... --voting FILE... \\
-        --snapshots FILE... --figures DIR --manifest FILE --page FILE
+        --snapshots FILE... --figures DIR --manifest FILE --page FILE --claims DIR
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from selfcorrect.steps import cli
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Put verdicts, tables, figures and traces on one page."""
+    """Put verdicts, tables, figures and traces on one page; the verdicts in files too."""
     parser = cli.parser(__doc__)
     for view, what in {
         "grades": "graded attempts, .../<task>/<method>/seed<k>/grades.parquet",
@@ -21,9 +21,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.path_argument(parser, "figures", "folder of finished figures")
     cli.path_argument(parser, "manifest", "what the run was made of (JSON)")
     cli.path_argument(parser, "page", "file to write (HTML)")
+    cli.path_argument(parser, "claims", "folder to write: the table of claims, all decided")
     arguments = parser.parse_args(argv)
 
     from selfcorrect import files
+    from selfcorrect.analysis import tables
     from selfcorrect.analysis.evidence import read_evidence
     from selfcorrect.analysis.page import page
     from selfcorrect.reporting import ReportJob
@@ -32,7 +34,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     evidence = read_evidence(
         job, arguments.grades, voting=arguments.voting, snapshots=arguments.snapshots
     )
-    text = page(evidence, arguments.figures, files.read_json(arguments.manifest))
+    made = list(tables.tables(evidence))
+    text = page(evidence, made, arguments.figures, files.read_json(arguments.manifest))
+    with files.replacing(arguments.claims) as folder:
+        tables.write((table for table in made if table[0].name == "claims"), folder)
     with files.replacing(arguments.page) as temporary:
         temporary.write_text(text)
 

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     job = cli.job(ReportJob, arguments.spec)
     evidence = read_evidence(job, arguments.grades)
     with files.replacing(arguments.output) as folder:
-        tables.write(evidence, folder)
+        tables.write(tables.tables(evidence), folder)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from selfcorrect.analysis.figures.drawing import (
 )
 from selfcorrect.analysis.figures.style import FLOW, MARKERS, colour
 from selfcorrect.analysis.flow import Flow, flow
+from selfcorrect.analysis.metrics import accuracy_by_turn
+from selfcorrect.analysis.results import Place
 from selfcorrect.analysis.summary import Report
 
 PARTS = {
@@ -69,8 +71,17 @@ def _accuracy(evidence: Evidence) -> Drawing:
 
 
 def _lacking(evidence: Evidence) -> list[str]:
-    report = evidence.report
-    return lacking(report, evidence.grades, report.spec.shown["attempts"])
+    report, asked = evidence.report, evidence.report.spec.shown["attempts"]
+    turns = {
+        Place(task, method, seed): accuracy_by_turn(of).shape[1]
+        for task, methods in asked.items()
+        for method in methods
+        for seed, of in evidence.outcomes(task, method).items()
+    }
+    most = max(turns.values(), default=0)
+    fewer = [f"{report.label(place.node)} on {place.task}, seed {place.seed}, after attempt {count}"
+             for place, count in turns.items() if count < most]  # fmt: skip
+    return lacking(report, evidence.grades, asked) + fewer
 
 
 def windows(report: Report) -> str:

@@ -7,13 +7,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from selfcorrect.analysis.evidence import Evidence
-from selfcorrect.analysis.figures.drawing import Drawing, over
+from selfcorrect.analysis.figures.drawing import Drawing, over, wrapped
 from selfcorrect.analysis.figures.style import MISSING, OTHER, colour, tint
 from selfcorrect.analysis.render import number
 from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report, Summary
 from selfcorrect.reporting import MethodRow
 
+PER_ROW = 3  # panels
 TITLES = {"main": "Self-correction of every method", "ablations": "Ablations of SCoRe"}
 
 
@@ -35,13 +36,12 @@ def bars(report: Report, table: str) -> Figure:
     """Accuracy of both attempts per method with 95 % intervals, greedy; Δ at the right."""
     rows = [row for row in report.spec.methods if table in row.tables]
     tasks = report.spec.tasks
-    figure = Figure(figsize=(1.9 + 3.3 * len(tasks), 0.75 + 0.36 * len(rows)), layout="constrained")
-    panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    figure, panels = _panels(len(tasks), 3.3, 0.36 * len(rows))
     for task, axes in zip(tasks, panels, strict=True):
         found = {of.method.name: of for of in report.of(table, "greedy") if of.task == task}
         for at, row in enumerate(rows):
             if row.name in found:
-                _draw_bars(axes, at, found[row.name])
+                _draw_bars(axes, at, found[row.name], report.some_seeds(found[row.name]))
             else:
                 axes.text(1, at, "no grades", va="center", style="italic", color=MISSING)
         axes.set(xlim=(0, 100), xlabel="Accuracy (%)")
@@ -70,7 +70,7 @@ def _explain(figure: Figure, pale: str, full: str) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=1.2)
 
 
-def _draw_bars(axes: Axes, at: int, of: Summary) -> None:
+def _draw_bars(axes: Axes, at: int, of: Summary, partly: str) -> None:
     own = colour(of.method.name)
     for offset, turn in ((-0.19, "t1"), (0.19, "t2")):
         estimate = of.metrics[turn]
@@ -84,6 +84,22 @@ def _draw_bars(axes: Axes, at: int, of: Summary) -> None:
     axes.text(
         1.03, at, f"{value} [{low}, {high}]", transform=axes.get_yaxis_transform(), va="center"
     )
+    _mark(axes, at, partly)
+
+
+def _mark(axes: Axes, at: int, partly: str) -> None:
+    """Say of a row that it is not of all seeds."""
+    if partly:
+        axes.text(0.99, at, partly, transform=axes.get_yaxis_transform(), ha="right", va="center",
+              style="italic", color=MISSING, fontsize=6)  # fmt: skip
+
+
+def _panels(tasks: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A panel a task, beside the methods' names at the left."""
+    figure, panels = wrapped(tasks, PER_ROW, width, height + 0.4, sharey=True)
+    inches, tall = figure.get_size_inches()
+    figure.set_size_inches(inches + 1.4, tall)
+    return figure, panels
 
 
 def _whiskers(of: Estimate) -> list[list[float]]:
@@ -111,8 +127,7 @@ def transitions(report: Report, table: str) -> Figure:
     """Δi→c to the right and Δc→i to the left, per method, with 95 % intervals, greedy."""
     rows = [row for row in report.spec.methods if table in row.tables]
     tasks = report.spec.tasks
-    figure = Figure(figsize=(1.9 + 2.7 * len(tasks), 0.75 + 0.26 * len(rows)), layout="constrained")
-    panels = figure.subplots(1, len(tasks), sharey=True, sharex=True, squeeze=False)[0]
+    figure, panels = _panels(len(tasks), 2.7, 0.26 * len(rows))
     for task, axes in zip(tasks, panels, strict=True):
         found = {of.method.name: of for of in report.of(table, "greedy") if of.task == task}
         for at, row in enumerate(rows):
@@ -127,6 +142,7 @@ def transitions(report: Report, table: str) -> Figure:
                     facecolor=own if side > 0 else tint(own), linewidth=0.6,
                     error_kw={"elinewidth": 0.8, "capsize": 1.8, "ecolor": "#000000"},
                 )  # fmt: skip
+            _mark(axes, at, report.some_seeds(found[row.name]))
         axes.axvline(0, color="#000000", linewidth=0.6)
         axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         axes.set_xlabel("Problems (%)")

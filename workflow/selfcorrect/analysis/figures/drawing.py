@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from selfcorrect.analysis.figures.style import MISSING
 from selfcorrect.analysis.results import Place
 from selfcorrect.analysis.statistics import Estimate
-from selfcorrect.analysis.summary import Report
+from selfcorrect.analysis.summary import OTHERS, Report
 
 
 class Drawing(NamedTuple):
@@ -31,6 +31,17 @@ def panels(
     """A figure and its axes, [rows, columns]; each ``width`` x ``height`` inches."""
     figure = Figure(figsize=(0.5 + width * columns, 0.5 + height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **how)
+
+
+def wrapped(count: int, per_row: int, width: float, height: float, **how: Any
+            ) -> tuple[Figure, list[Axes]]:  # fmt: skip
+    """A figure and ``count`` axes of it, in rows of ``per_row``."""
+    columns = max(min(count, per_row), 1)
+    rows = max(-(-count // columns), 1)
+    figure, grid = panels(rows, columns, width, height, **how)
+    for axes in grid.ravel()[count:]:
+        axes.set_axis_off()
+    return figure, list(grid.ravel()[:count])
 
 
 def in_steps(axes: Axes) -> None:
@@ -104,4 +115,4 @@ def lacking(
 
 def sentence(missing: Sequence[str]) -> str:
     """What is not shown, as a sentence for a caption, or nothing."""
-    return f" Missing: {'; '.join(missing)}." if missing else ""
+    return f" Missing: {'; '.join(missing)}.{OTHERS}" if missing else ""

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 # share axes, dashes or markers differ too.
 COLOURS = {
     "base": "#6a6a6a",
-    "self_refine": "#ababab",
+    "self_refine": "#959595",
     "star_d": "#56b4e9",
     "star_d_plus": "#2a7fb0",
     "pair_sft_d": "#a59300",
@@ -40,8 +40,8 @@ DASHES: dict[str, Any] = {
 }
 MARKERS = "os^Dv"
 # Where problems stand after an attempt: right in blues, wrong in oranges, what changed strong.
-FLOW = {"kept": "#b7d9ee", "gained": "#0072b2", "lost": "#d55e00", "open": "#f3d3b8"}
-MISSING = "#777777"
+FLOW = {"kept": "#9ccbe8", "gained": "#0072b2", "lost": "#d55e00", "open": "#fae8da"}
+MISSING = "#666666"
 
 _SETTINGS: dict[Any, Any] = {
     "font.size": 8,

@@ -22,6 +22,7 @@ from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report, Summary
 from selfcorrect.spec import Sweep
 
+LAST = "#999999"  # last attempts
 Point = tuple[float | str, Summary | None]  # a value, and what came out
 
 
@@ -40,21 +41,21 @@ def _over_methods(evidence: Evidence, name: str, sweep: Sweep) -> Drawing:
     tasks = report.spec.tasks
     words = isinstance(next(iter(sweep.methods.values())), str)
     figure, grid = panels(2, len(tasks), 3.2 if words else 2.6, 1.7, sharex="col")
-    ink, last = colour("score"), sweep.attempt == "last"
+    ink, last = OTHER, sweep.attempt == "last"  # points are methods, some of other colours
     for column, task in enumerate(tasks):
         points = [(value, summary(report, task, method)) for method, value in sweep.methods.items()]
         upper, lower = grid[:, column]
         _line(upper, points, _first, hollow=True, color=ink, linestyle="--")
         _line(upper, points, _second, color=ink)
         if last:
-            _line(upper, points, _last, color=OTHER, linestyle=":")
+            _line(upper, points, _last, color=LAST, linestyle=":")
         _line(lower, points, (lambda of: of.gain) if last else _delta, color=ink)
         _finish(upper, lower, sweep, [points], task if len(tasks) > 1 else "")
         lower.set_ylabel("Δ(t1,last)" if last else "Δ(t1,t2)")
     handles = [
         Line2D([], [], color=ink, linestyle="--", label="first attempt (t1)"),
         Line2D([], [], color=ink, label="second attempt (t2)"),
-        *([Line2D([], [], color=OTHER, linestyle=":", label="last attempt")] if last else []),
+        *([Line2D([], [], color=LAST, linestyle=":", label="last attempt")] if last else []),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles),
                   handlelength=2.2)  # fmt: skip

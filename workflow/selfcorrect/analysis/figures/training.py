@@ -80,8 +80,10 @@ def _changes(report: Report, logs: Logs, found: Sequence[Panel]) -> Drawing:
         "over a twentieth of all steps. Attempts without a readable answer are compared letter by "
         "letter. What starts from Stage I goes on from it past the dotted line."
     )
+    if len(told) < len(found):
+        text += " Methods without a colour of their own are left out."
     return Drawing("changes", "How often answers change during training", "Fig. 6b", figure,
-                   text + sentence(all_gaps(report, logs, told)))  # fmt: skip
+                   text + sentence(all_gaps(report, logs, told, ["changed"])))  # fmt: skip
 
 
 def panels_of(report: Report) -> list[Panel]:
@@ -188,10 +190,21 @@ def _draw_training(axes: Axes, report: Report, logs: Logs, task: str, chain: Seq
                   style="italic", color=MISSING, fontsize=7)  # fmt: skip
 
 
-def gaps_of(report: Report, logs: Logs, task: str, chain: Sequence[str]) -> list[str]:
-    """What a panel cannot show, in words: runs without a log, empty logs, values that are NaN."""
+def gaps_of(
+    report: Report,
+    logs: Logs,
+    task: str,
+    chain: Sequence[str],
+    columns: Sequence[str] = ("reward_t1", "reward_t2"),
+) -> list[str]:
+    """What a panel cannot show, in words: runs without a log, or with one that is empty or shorter
+    than others, and values of ``columns`` that are NaN. No run need have all columns.
+    """
     gaps = []
     for number, node in enumerate(chain, start=1):
+        runs = [log for place, log in logs.items() if (place.task, place.node) == (task, node)]
+        longest = max(map(len, runs), default=0)
+        logged = [column for column in columns if any(column in log for log in runs)]
         for seed in report.spec.seeds:
             stage = [f"Stage {'I' * number}"] if len(chain) > 1 else []
             run = [f"seed {seed}"] if len(report.spec.seeds) > 1 else []
@@ -199,24 +212,25 @@ def gaps_of(report: Report, logs: Logs, task: str, chain: Sequence[str]) -> list
             log = logs.get(Place(task, node, seed))
             if log is None:
                 gaps.append(f"no training log{where}")
-            elif not len(log) or "reward_t1" not in log:
+            elif not len(log) or any(column not in log for column in logged):
                 gaps.append(f"no steps logged{where}")
             else:
-                rewards = log[
-                    [f"reward_{turn}" for turn in ("t1", "t2") if f"reward_{turn}" in log]
-                ]
-                bad = int((~np.isfinite(rewards.to_numpy(float))).any(axis=1).sum())
+                bad = int((~np.isfinite(log[logged].to_numpy(float))).any(axis=1).sum())
                 if bad:
                     gaps.append(f"{bad} of {len(log)} steps are NaN{where}")
+                if len(log) < longest:
+                    gaps.append(f"{len(log)} of {longest} steps logged{where}")
     return gaps
 
 
-def all_gaps(report: Report, logs: Logs, panels: Sequence[Panel]) -> list[str]:
+def all_gaps(
+    report: Report, logs: Logs, panels: Sequence[Panel], *columns: Sequence[str]
+) -> list[str]:
     """What several panels cannot show, each with its method and task."""
     return [
         f"{report.label(chain[-1])} on {task}, {gap}"
         for task, chain in panels
-        for gap in gaps_of(report, logs, task, chain)
+        for gap in gaps_of(report, logs, task, chain, *columns)
     ]
 
 

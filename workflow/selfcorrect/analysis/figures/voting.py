@@ -11,14 +11,15 @@ from selfcorrect.analysis.figures.drawing import (
     band,
     lacking,
     over,
-    panels,
     say_missing,
     sentence,
     tidy,
+    wrapped,
 )
 from selfcorrect.analysis.figures.style import OTHER, colour
 from selfcorrect.analysis.statistics import Estimate
 
+PER_ROW = 3  # panels
 Curves = dict[int, tuple[Estimate, Estimate]]
 
 
@@ -26,13 +27,15 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     """One figure, a panel a task."""
     report = evidence.report
     tasks = report.spec.tasks
-    figure, grid = panels(1, len(tasks), 2.6, 2.2, sharey=True)
+    figure, panels = wrapped(len(tasks), PER_ROW, 2.6, 2.2, sharey=True)
     shown = {}
-    for axes, task in zip(grid[0], tasks, strict=True):
+    for axes, task in zip(panels, tasks, strict=True):
         axes.set_title(task if len(tasks) > 1 else "", loc="left")
+        ticks: set[int] = set()
         for method in evidence.methods_with(evidence.voting, task):
             curves = estimated(evidence, task, method)
             shown[method] = colour(method)
+            ticks |= set(curves)
             for turn, dashes in enumerate(("--", "-")):
                 band(axes, list(curves), [of[turn] for of in curves.values()], linestyle=dashes,
                      color=colour(method))  # fmt: skip
@@ -40,11 +43,10 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
             say_missing(axes, "no sampled traces that vote")
             continue
         axes.set_xscale("log", base=2)
-        ticks = sorted({int(x) for line in axes.lines for x in line.get_xdata()})
-        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.set_xticks(sorted(ticks), [str(tick) for tick in sorted(ticks)])
         axes.set(xlabel="Samples per problem")
         tidy(axes)
-    grid[0, 0].set_ylabel("Accuracy of the vote (%)")
+    panels[0].set_ylabel("Accuracy of the vote (%)")
     handles = [
         *(Line2D([], [], color=ink, label=report.label(name)) for name, ink in shown.items()),
         Line2D([], [], color=OTHER, linestyle="--", label="2K in parallel"),
@@ -61,6 +63,11 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
         f"Bands are 95 % intervals {over(report)}."
     )
     missing = lacking(report, evidence.voting, report.spec.shown["voting"])
+    samples = {place: of["sample"].nunique() for place, of in evidence.voting.items()}
+    most = max(samples.values(), default=0)
+    missing += [f"{report.label(place.node)} on {place.task}, seed {place.seed}, samples from the "
+                f"{count + 1}th on"
+                for place, count in samples.items() if count < most]  # fmt: skip
     yield Drawing(
         "voting", "Inference compute", "Fig. 1 right", figure, caption + sentence(missing)
     )

@@ -14,24 +14,29 @@ from typing import Any, get_args
 
 import jinja2
 import pandas as pd
+import yaml
 
 from selfcorrect import files
 from selfcorrect.analysis.claims import Ruling
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.page.examples import OUTCOMES, examples
 from selfcorrect.analysis.render import Cell, Table
-from selfcorrect.analysis.tables import tables
+from selfcorrect.analysis.summary import Report
+from selfcorrect.analysis.tables import Made
 
 VERDICTS = get_args(Ruling)
 LONG = 30  # letters of a cell that is not to become a thin column
 LEAST_WIDTH = 84  # of a figure's inch, in pixels: its letters of 7 to 8 points are legible then
 
 
-def page(evidence: Evidence, figures: Path, manifest: Mapping[str, Any]) -> str:
+def page(
+    evidence: Evidence, made: Iterable[Made], figures: Path, manifest: Mapping[str, Any]
+) -> str:
     """The page as HTML.
 
     Args:
         evidence: a run's.
+        made: its tables.
         figures: a folder that ``figures.write`` has made.
         manifest: what the run was made of.
 
@@ -39,7 +44,7 @@ def page(evidence: Evidence, figures: Path, manifest: Mapping[str, Any]) -> str:
         FileProblem: a figure is missing.
     """
     report = evidence.report
-    shown = {table.name: (table, numbers) for table, numbers in tables(evidence)}
+    shown = {table.name: (table, numbers) for table, numbers in made}
     claims, numbers = shown.pop("claims")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -48,7 +53,7 @@ def page(evidence: Evidence, figures: Path, manifest: Mapping[str, Any]) -> str:
         (resources("selfcorrect.analysis.page") / "page.html.jinja").read_text()
     )
     return template.render(
-        tasks=report.spec.tasks,
+        tasks=[extent(report, task) for task in report.spec.tasks],
         seeds=report.spec.seeds,
         methods=report.spec.methods,
         missing=[*report.missing_in_words(), *untaught(manifest)],
@@ -59,7 +64,15 @@ def page(evidence: Evidence, figures: Path, manifest: Mapping[str, Any]) -> str:
         examples=list(examples(evidence)),
         outcomes=OUTCOMES,
         made=provenance(manifest),
+        config=yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True),
     )
+
+
+def extent(report: Report, task: str) -> str:
+    """A task with the number of its problems."""
+    problems = {of.problems for of in report.summaries
+                if of.task == task and of.decoding == "greedy"}  # fmt: skip
+    return f"{task} ({max(problems):,} problems)" if problems else task
 
 
 def counted(verdicts: Iterable[str]) -> dict[str, int]:

@@ -5,7 +5,7 @@ and the paper's numbers; pass@k is about samples). A kind of table is a module w
 ``tables(evidence)``, and a line in ``TABLES``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,18 +15,19 @@ from selfcorrect.analysis.render import Table, latex, markdown
 from selfcorrect.analysis.tables import attempts, claims, comparison, pass_at_k
 
 TABLES = (comparison, attempts, pass_at_k, claims)
+Made = tuple[Table, pd.DataFrame]  # for people, and in numbers
 
 
-def tables(evidence: Evidence) -> Iterator[tuple[Table, pd.DataFrame]]:
+def tables(evidence: Evidence) -> Iterator[Made]:
     """All tables, for people and in numbers."""
     for module in TABLES:
         yield from module.tables(evidence)
 
 
-def write(evidence: Evidence, folder: Path) -> None:
-    """Write all tables into ``folder``, which is made."""
+def write(made: Iterable[Made], folder: Path) -> None:
+    """Write tables into ``folder``, which is made."""
     folder.mkdir(parents=True)
-    for table, numbers in tables(evidence):
+    for table, numbers in made:
         numbers.to_csv(folder / f"{table.name}.csv", index=False, float_format="%.10g")
         (folder / f"{table.name}.md").write_text(markdown(table))
         (folder / f"{table.name}.tex").write_text(latex(table))

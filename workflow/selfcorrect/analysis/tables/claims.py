@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from selfcorrect.analysis.claims import CLAIMS, Finding, findings
+from selfcorrect.analysis.claims import Finding, findings
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.render import NONE, Cell, Column, Table
 from selfcorrect.analysis.tables import common
@@ -22,7 +22,6 @@ def table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
     wanted = len(report.spec.seeds)
 
     def cells(of: Finding) -> list[Cell]:
-        signed = of.claim.direction in ("above", "below")
         partly = f" ({of.seeds} of {wanted} seeds)" if 0 < of.seeds < wanted else ""
         return [
             Cell(of.claim.text),
@@ -30,12 +29,13 @@ def table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
             Cell(of.claim.measured),
             Cell(of.claim.said),
             common.cell(of.difference, signed=True) if of.difference else Cell(NONE),
-            Cell(common.p_value(of.p) if of.p is not None and signed else NONE),
+            Cell(common.p_value(of.p) if of.p is not None and of.claim.signed else NONE),
             Cell(f"[{common.interval(of.bootstrap, signed=True)}]" if of.bootstrap else NONE),
             Cell(of.claim.source),
         ]
 
-    left = [claim.name for claim in CLAIMS if claim.view not in ("", *evidence.views)]
+    left = dict.fromkeys(of.claim.text for rows in found.values() for of in rows
+                         if of.claim.view and of.verdict == "not tested")  # fmt: skip
     return Table(
         name="claims",
         caption=f"The paper's claims: {', '.join(report.spec.tasks)}, {report.seeds_in_words()}, "
@@ -59,7 +59,7 @@ def table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
             "ablations are Holm's, and so is that of the method that SCoRe does not beat, among "
             "all that it is compared with. bootstrap: the difference's interval by the paired "
             "bootstrap, a check that decides nothing.",
-            *([f"Decided in the report, from what its figures are drawn of: {', '.join(left)}."]
+            *([f"Only the report's table has attempts that decide: {'; '.join(left)}."]
               if left else []),
             *report.missing_in_words(),
         ],
@@ -67,7 +67,10 @@ def table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
 
 
 def numbers(found: Mapping[str, Sequence[Finding]]) -> pd.DataFrame:
-    """One row per task and claim; the difference in points, p in 0..1, adjusted in a family."""
+    """One row per task and claim; the difference in points, p in 0..1, adjusted in a family.
+
+    No p where it decides nothing: it is about a difference from 0.
+    """
     columns = ["task", "claim", "text", "source", "measured", "said", "family", "seeds",
                *common.estimate_columns("difference"), "bootstrap_low", "bootstrap_high", "p",
                "verdict"]  # fmt: skip
@@ -77,7 +80,8 @@ def numbers(found: Mapping[str, Sequence[Finding]]) -> pd.DataFrame:
             row = {
                 "task": task, "claim": of.claim.name, "text": of.claim.text,
                 "source": of.claim.source, "measured": of.claim.measured,
-                "said": of.claim.direction, "family": of.claim.family, "p": of.p,
+                "said": of.claim.said, "family": of.claim.family,
+                "p": of.p if of.claim.signed else None,
                 "verdict": of.verdict,
             }  # fmt: skip
             if of.difference and of.bootstrap:

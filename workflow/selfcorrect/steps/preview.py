@@ -1,0 +1,36 @@
+"""Draw the tables and figures of a run as far as it is finished; they say what is missing.
+
+    python -m selfcorrect.steps.preview --results DIR [--overlay FILE...] --output DIR
+
+Beside the rules, which wait for all of it: nothing depends on what this writes.
+"""
+
+from collections.abc import Sequence
+
+from selfcorrect.steps import cli
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write ``tables`` and ``figures`` into a folder, in place of those of the last time."""
+    parser = cli.parser(__doc__, spec=False)
+    cli.path_argument(parser, "results", "folder of all results")
+    cli.path_argument(
+        parser, "overlay", "the run's --configfile, if any", required=False, nargs="*", default=[]
+    )
+    cli.path_argument(parser, "output", "folder to write")
+    arguments = parser.parse_args(argv)
+
+    from selfcorrect import files
+    from selfcorrect.analysis import figures, tables
+    from selfcorrect.analysis.run import open_run
+
+    evidence = open_run(arguments.results, *arguments.overlay)
+    with files.replacing(arguments.output) as folder:
+        folder.mkdir()
+        tables.write(tables.tables(evidence), folder / "tables")
+        figures.write(evidence, folder / "figures")
+    print("\n".join(evidence.report.missing_in_words()) or "Nothing is missing.")
+
+
+if __name__ == "__main__":
+    cli.run(main)
