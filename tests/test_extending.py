@@ -12,7 +12,8 @@ from selfcorrect import config, prompts
 from selfcorrect.analysis.evidence import read_evidence
 from selfcorrect.analysis.figures.drawing import Drawing
 from selfcorrect.plan import Plan
-from selfcorrect.records import Problem
+from selfcorrect.records import Attempt, Problem, Submission, Trace
+from selfcorrect.tasks import grade_traces
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs/extending.md").read_text()
@@ -21,6 +22,16 @@ DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.S)
+
+
+def example(name: str) -> dict:
+    """What the example defines that defines ``name``."""
+    (block,) = (
+        block for block in blocks("python") if re.search(rf"^(class|def) {name}\b", block, re.M)
+    )
+    space: dict = {}
+    exec(block, space)
+    return space
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))
@@ -41,13 +52,30 @@ def test_the_weak_bonus_shares_stage_one():
     assert node.settings.steps == plan.nodes["carry"]["score"].settings.steps
 
 
+def test_the_task_example_grades_its_problems():
+    task = example("Doubling")["Doubling"]()
+    of_splits = [task.problems(split) for split in ("train", "validation", "test")]
+    ids = [problem.id for problems in of_splits for problem in problems]
+    assert len(set(ids)) == len(ids) == 90
+    problem = of_splits[2][0]
+    submissions = [Submission(problem, "160"), Submission(problem, "161"), Submission(problem, "?")]
+    assert [grade.verdict.value for grade in task.grade(submissions)] == [
+        "right", "wrong", "unparsed"
+    ]  # fmt: skip
+    assert [trace_grades[0].reward for trace_grades in grade_traces(task, [trace(problem)])] == [1]
+
+
+def trace(problem: Problem) -> Trace:
+    """One right attempt."""
+    return Trace(problem, 0, [Attempt([1], [2], [0.0], problem.answer, False)])
+
+
 def test_the_engine_example_serves_a_rollout():
     from selfcorrect.lm.chat import Chat
     from selfcorrect.lm.tokenizer import word_level_tokenizer
     from selfcorrect.rollout import rollout
 
-    space: dict = {}
-    exec(blocks("python")[0], space)
+    space = example("Parrot")
     tokenizer = word_level_tokenizer(["What is 1+2?", prompts.CARRY.correction, "3"])
     chat = Chat(tokenizer)
     answer = [*tokenizer("3", add_special_tokens=False)["input_ids"], chat.eos]
@@ -65,8 +93,7 @@ def test_the_engine_example_serves_a_rollout():
 
 
 def test_the_figure_example_is_drawn(tmp_path):
-    space: dict = {}
-    exec(blocks("python")[1], space)
+    space = example("drawings")
     path = tmp_path / "results/carry/base/seed0/grades.parquet"
     path.parent.mkdir(parents=True)
     pd.DataFrame(attempt_rows(["rw", "rr"])).to_parquet(path)
