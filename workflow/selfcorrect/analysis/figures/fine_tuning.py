@@ -53,7 +53,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
             in_steps(axes)
             tidy(axes)
     figure.supxlabel("Step of fine-tuning", fontsize=8)
-    figure.supylabel("Wrong first attempts that are corrected (%)", fontsize=8)
+    figure.supylabel("Correction rate (%)", fontsize=8)
     handles = [Line2D([], [], color=OTHER, linestyle=dashes, label=label)
                for dashes, label in WHOSE.values()]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2.2)

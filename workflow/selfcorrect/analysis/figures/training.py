@@ -26,6 +26,7 @@ from selfcorrect.analysis.results import Place
 from selfcorrect.analysis.summary import Report
 
 PANELS_PER_ROW = 3
+LEGEND = 2.2  # inches of a legend beside the panels
 FIRST = "#333333"  # first attempts, in every panel; second attempts have the method's colour
 Logs = Mapping[Place, pd.DataFrame]
 Panel = tuple[str, tuple[str, ...]]  # a task, and the methods that were trained one after another
@@ -74,6 +75,8 @@ def _changes(report: Report, logs: Logs, found: Sequence[Panel]) -> Drawing:
     grid[0, 0].set_ylabel("Answers that change (%)")
     if handles:
         figure.legend(handles=list(handles.values()), loc="outside right upper", handlelength=3)
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width + LEGEND, height)  # its room is not the panels'
     text = (
         "How often the second attempt's answer differs from the first's on the sampled training "
         f"batches, over training, {report.seeds_in_words()}, smoothed by a centred moving mean "
