@@ -22,7 +22,7 @@ from selfcorrect.analysis.results import Place
 
 BINS = [step / 50 for step in range(51)]
 PER_ROW = 5
-BEYOND = 1e-3  # of a method's traces, at most, that are not shown
+BEYOND = 1e-2  # of a method's traces, at most, that are not shown
 
 
 def drawings(evidence: Evidence) -> Iterator[Drawing]:
@@ -54,7 +54,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
             f"How much the second attempt differs from the first on {task}: edit distance in "
             "characters over the sum of both lengths, 0 for a copy, greedy decoding, all seeds "
             "together. Filled: held-out problems; outlined, where sampled: training problems. "
-            "Every panel's vertical axis is its own; at most a thousandth of a method's traces lies "
+            "Every panel's vertical axis is its own; at most a hundredth of a method's traces is "
             "beyond the horizontal one."
         )
         missing = lacking(report, evidence.grades, {task: [row.name for row in methods]})
@@ -66,7 +66,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
 
 
 def _draw(axes: Axes, evidence: Evidence, task: str, method: str) -> float:
-    """Draw a method's histograms; returns the ratio that a thousandth of its traces exceed."""
+    """Draw a method's histograms; returns the ratio that a hundredth of its traces exceed."""
     report = evidence.report
     places = [Place(task, method, seed) for seed in report.spec.seeds]
     held_out = [
