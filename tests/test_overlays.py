@@ -50,8 +50,7 @@ def test_jobs_that_use_a_model_ask_for_a_gpu_and_no_others(project, name):
         if rule := re.search(r"^(?:local)?rule (\w+):", block, re.M):
             asked.setdefault(rule[1], set()).add("gpu=1" in block)
     assert {rule for rule, gpu in asked.items() if gpu == {True}} == {
-        "plan_memory", "sample", "finetune", "reinforce", "generate",
-        *(["write"] if name.startswith("code") else []),
+        "plan_memory", "sample", "finetune", "reinforce", "generate"
     }  # fmt: skip
     assert {True, False} not in asked.values()
 
@@ -97,4 +96,4 @@ def test_tokens_are_counted_job_by_job():
     assert found["sample"] == ((1 + 1 + 2 * 3) * traces * 20, 0)
     # The base and four snapshots: two attempts, and a second one after the base's first.
     evaluated = 15 * (2 + 4 * 2) + 2 * 32 * 2 + 5 * 2 + 5 * 3
-    assert found["generate"] == (164 * evaluated * 10 + 15 * 500 * 10, 0)  # and the repairs
+    assert found["generate"] == (164 * evaluated * 10, 0)

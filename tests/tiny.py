@@ -259,6 +259,7 @@ _TINY_CONFIG = {
     "tasks.carry.generation.batch_size": 8,
     "tasks.carry.sampling": {"problems": 12, "samples_per_problem": 2, "temperature": 1.0},
     "tasks.carry.sft": _SFT,
+    "tasks.carry.star": {},
     "tasks.carry.rl": _RL,
     "tasks.carry.evaluation.problems": 5,
     "tasks.carry.evaluation.window": 1,

@@ -78,9 +78,10 @@ def _lacking(evidence: Evidence) -> list[str]:
         for method in methods
         for seed, of in evidence.outcomes(task, method).items()
     }
-    most = max(turns.values(), default=0)
+    most = {task: max((n for at, n in turns.items() if at.task == task), default=0)
+            for task in asked}  # fmt: skip
     fewer = [f"{report.label(place.node)} on {place.task}, seed {place.seed}, after attempt {count}"
-             for place, count in turns.items() if count < most]  # fmt: skip
+             for place, count in turns.items() if count < most[place.task]]  # fmt: skip
     return lacking(report, evidence.grades, asked) + fewer
 
 

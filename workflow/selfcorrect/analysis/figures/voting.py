@@ -64,10 +64,11 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     )
     missing = lacking(report, evidence.voting, report.spec.shown["voting"])
     samples = {place: of["sample"].nunique() for place, of in evidence.voting.items()}
-    most = max(samples.values(), default=0)
+    most = {task: max((n for at, n in samples.items() if at.task == task), default=0)
+            for task in tasks}  # fmt: skip
     missing += [f"{report.label(place.node)} on {place.task}, seed {place.seed}, samples from the "
                 f"{count + 1}th on"
-                for place, count in samples.items() if count < most]  # fmt: skip
+                for place, count in samples.items() if count < most[place.task]]  # fmt: skip
     yield Drawing(
         "voting", "Inference compute", "Fig. 1 right", figure, caption + sentence(missing)
     )
