@@ -29,65 +29,60 @@ def on_common_seeds(
     return [stacked({seed: of[seed] for seed in common}) for of in found] if common else None
 
 
-def of_one(method: str, gain: str, loss: str) -> Measure:
-    """A difference between two metrics of one method."""
+def _of(*methods: str, by: Callable[..., Comparison | None], decoding: str = "greedy") -> Measure:
+    """What ``by`` makes of the metrics of some methods, given in that order."""
 
     def measure(evidence: Evidence, task: str) -> Comparison | None:
-        found = on_common_seeds(evidence, task, method)
-        return None if found is None else statistics.compare(found[0][gain], found[0][loss])
+        found = on_common_seeds(evidence, task, *methods, decoding=decoding)
+        return None if found is None else by(*found)
 
     return measure
+
+
+def of_one(method: str, gain: str, loss: str) -> Measure:
+    """A difference between two metrics of one method."""
+    return _of(method, by=lambda of: statistics.compare(of[gain], of[loss]))
 
 
 def between(method: str, other: str, metric: str, decoding: str = "greedy") -> Measure:
     """A method's metric minus another's."""
-
-    def measure(evidence: Evidence, task: str) -> Comparison | None:
-        found = on_common_seeds(evidence, task, method, other, decoding=decoding)
-        return None if found is None else statistics.compare(found[0][metric], found[1][metric])
-
-    return measure
+    return _of(
+        method,
+        other,
+        by=lambda ours, theirs: statistics.compare(ours[metric], theirs[metric]),
+        decoding=decoding,
+    )
 
 
 def between_deltas(method: str, other: str) -> Measure:
     """A method's Δ(t1,t2) minus another's."""
-
-    def measure(evidence: Evidence, task: str) -> Comparison | None:
-        found = on_common_seeds(evidence, task, method, other)
-        if found is None:
-            return None
-        ours, theirs = (of["t2"] - of["t1"] for of in found)
-        return statistics.contrast(ours - theirs)
-
-    return measure
+    return _of(
+        method,
+        other,
+        by=lambda ours, theirs: statistics.contrast(
+            (ours["t2"] - ours["t1"]) - (theirs["t2"] - theirs["t1"])
+        ),
+    )
 
 
 def changed(method: str) -> Measure:
     """The share of second attempts that are not the first one again."""
 
-    def measure(evidence: Evidence, task: str) -> Comparison | None:
-        found = on_common_seeds(evidence, task, method)
-        if found is None:
-            return None
-        copies = found[0]["same"]
-        compared = statistics.compare(np.ones_like(copies), copies)
+    def by(of: dict[str, Shares]) -> Comparison:
+        compared = statistics.compare(np.ones_like(of["same"]), of["same"])
         # A share, which has no values below 0: its interval is not that of a difference.
-        return replace(compared, difference=statistics.share(1 - copies))
+        return replace(compared, difference=statistics.share(1 - of["same"]))
 
-    return measure
+    return _of(method, by=by)
 
 
 def correction_rates(method: str, other: str) -> Measure:
     """The share of wrong first attempts that the second puts right, a method's minus another's."""
-
-    def measure(evidence: Evidence, task: str) -> Comparison | None:
-        found = on_common_seeds(evidence, task, method, other)
-        if found is None:
-            return None
-        ours, theirs = ((of["i_to_c"], 1 - of["t1"]) for of in found)
-        return statistics.contrast_of_ratios(ours, theirs)
-
-    return measure
+    return _of(
+        method,
+        other,
+        by=lambda *of: statistics.contrast_of_ratios(*((m["i_to_c"], 1 - m["t1"]) for m in of)),
+    )
 
 
 def later(method: str) -> Measure:

@@ -103,9 +103,9 @@ class Report:
         ]
         return [f"Missing, no grades: {'; '.join(names)}.{OTHERS}"] if names else []
 
-    def some_seeds(self, summary: Summary) -> str:
-        """Of how many seeds a summary is, where that is not all of them."""
-        there, wanted = len(summary.seeds), len(self.spec.seeds)
+    def some_seeds(self, there: int) -> str:
+        """Of how many seeds something is, where that is not all of them."""
+        wanted = len(self.spec.seeds)
         return f"{there} of {wanted} seeds" if there < wanted else ""
 
     def label(self, node: str) -> str:

@@ -11,6 +11,7 @@ from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.figures.drawing import (
     Drawing,
     band,
+    fewer,
     in_steps,
     lacking,
     over,
@@ -78,11 +79,8 @@ def _lacking(evidence: Evidence) -> list[str]:
         for method in methods
         for seed, of in evidence.outcomes(task, method).items()
     }
-    most = {task: max((n for at, n in turns.items() if at.task == task), default=0)
-            for task in asked}  # fmt: skip
-    fewer = [f"{report.label(place.node)} on {place.task}, seed {place.seed}, after attempt {count}"
-             for place, count in turns.items() if count < most[place.task]]  # fmt: skip
-    return lacking(report, evidence.grades, asked) + fewer
+    cut = [f"{run}, after attempt {count}" for run, count in fewer(report, turns)]
+    return lacking(report, evidence.grades, asked) + cut
 
 
 def windows(report: Report) -> str:

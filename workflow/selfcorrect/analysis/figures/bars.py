@@ -41,7 +41,8 @@ def bars(report: Report, table: str) -> Figure:
         found = {of.method.name: of for of in report.of(table, "greedy") if of.task == task}
         for at, row in enumerate(rows):
             if row.name in found:
-                _draw_bars(axes, at, found[row.name], report.some_seeds(found[row.name]))
+                _draw_bars(axes, at, found[row.name])
+                _mark(axes, at, report.some_seeds(len(found[row.name].seeds)))
             else:
                 axes.text(1, at, "no grades", va="center", style="italic", color=MISSING)
         axes.set(xlim=(0, 100), xlabel="Accuracy (%)")
@@ -70,7 +71,7 @@ def _explain(figure: Figure, pale: str, full: str) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=1.2)
 
 
-def _draw_bars(axes: Axes, at: int, of: Summary, partly: str) -> None:
+def _draw_bars(axes: Axes, at: int, of: Summary) -> None:
     own = colour(of.method.name)
     for offset, turn in ((-0.19, "t1"), (0.19, "t2")):
         estimate = of.metrics[turn]
@@ -84,7 +85,6 @@ def _draw_bars(axes: Axes, at: int, of: Summary, partly: str) -> None:
     axes.text(
         1.03, at, f"{value} [{low}, {high}]", transform=axes.get_yaxis_transform(), va="center"
     )
-    _mark(axes, at, partly)
 
 
 def _mark(axes: Axes, at: int, partly: str) -> None:
@@ -142,7 +142,7 @@ def transitions(report: Report, table: str) -> Figure:
                     facecolor=own if side > 0 else tint(own), linewidth=0.6,
                     error_kw={"elinewidth": 0.8, "capsize": 1.8, "ecolor": "#000000"},
                 )  # fmt: skip
-            _mark(axes, at, report.some_seeds(found[row.name]))
+            _mark(axes, at, report.some_seeds(len(found[row.name].seeds)))
         axes.axvline(0, color="#000000", linewidth=0.6)
         axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         axes.set_xlabel("Problems (%)")

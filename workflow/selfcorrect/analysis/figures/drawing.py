@@ -113,6 +113,14 @@ def lacking(
     return found
 
 
+def fewer(report: Report, counts: Mapping[Place, int]) -> list[tuple[str, int]]:
+    """Of which runs there is less than of others of their task, in words, and how much there is."""
+    most = {task: max((count for at, count in counts.items() if at.task == task), default=0)
+            for task in report.spec.tasks}  # fmt: skip
+    return [(f"{report.label(at.node)} on {at.task}, seed {at.seed}", count)
+            for at, count in counts.items() if count < most[at.task]]  # fmt: skip
+
+
 def sentence(missing: Sequence[str]) -> str:
     """What is not shown, as a sentence for a caption, or nothing."""
     return f" Missing: {'; '.join(missing)}.{OTHERS}" if missing else ""

@@ -12,10 +12,10 @@ from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.figures.drawing import (
     Drawing,
     lacking,
-    panels,
     say_missing,
     sentence,
     tidy,
+    wrapped,
 )
 from selfcorrect.analysis.figures.style import OTHER, colour, tint
 from selfcorrect.analysis.results import Place
@@ -30,17 +30,14 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     report = evidence.report
     for task in report.spec.tasks:
         methods = [row for row in report.spec.methods if "main" in row.tables]
-        rows = -(-len(methods) // PER_ROW)
-        figure, grid = panels(rows, min(PER_ROW, len(methods)), 1.45, 1.25, sharex=True)
-        for axes in grid.ravel()[len(methods) :]:
-            axes.set_axis_off()
+        figure, panels = wrapped(len(methods), PER_ROW, 1.45, 1.25, sharex=True)
         reached = 0.0
-        for axes, row in zip(grid.ravel(), methods, strict=False):
+        for axes, row in zip(panels, methods, strict=True):
             reached = max(reached, _draw(axes, evidence, task, row.name))
             axes.set_title(row.label, loc="left", fontsize=7)
             axes.tick_params(labelbottom=True, labelsize=7)
             tidy(axes)
-        grid[0, 0].set_xlim(0, min(1.0, reached + 2 * BINS[1]) if reached else 1.0)
+        panels[0].set_xlim(0, min(1.0, reached + 2 * BINS[1]) if reached else 1.0)
         figure.supxlabel("Edit distance / sum of lengths", fontsize=8)
         figure.supylabel("Traces (%)", fontsize=8)
         figure.legend(

@@ -28,6 +28,7 @@ from selfcorrect.analysis.summary import Report
 PANELS_PER_ROW = 3
 LEGEND = 2.2  # inches of a legend beside the panels
 FIRST = "#333333"  # first attempts, in every panel; second attempts have the method's colour
+REWARDS = ("reward_t1", "reward_t2")  # columns of a log
 Logs = Mapping[Place, pd.DataFrame]
 Panel = tuple[str, tuple[str, ...]]  # a task, and the methods that were trained one after another
 
@@ -198,7 +199,7 @@ def gaps_of(
     logs: Logs,
     task: str,
     chain: Sequence[str],
-    columns: Sequence[str] = ("reward_t1", "reward_t2"),
+    columns: Sequence[str] = REWARDS,
 ) -> list[str]:
     """What a panel cannot show, in words: runs without a log, or with one that is empty or shorter
     than others, and values of ``columns`` that are NaN. No run need have all columns.
@@ -227,13 +228,13 @@ def gaps_of(
 
 
 def all_gaps(
-    report: Report, logs: Logs, panels: Sequence[Panel], *columns: Sequence[str]
+    report: Report, logs: Logs, panels: Sequence[Panel], columns: Sequence[str] = REWARDS
 ) -> list[str]:
     """What several panels cannot show, each with its method and task."""
     return [
         f"{report.label(chain[-1])} on {task}, {gap}"
         for task, chain in panels
-        for gap in gaps_of(report, logs, task, chain, *columns)
+        for gap in gaps_of(report, logs, task, chain, columns)
     ]
 
 

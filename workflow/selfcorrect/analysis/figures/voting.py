@@ -9,6 +9,7 @@ from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.figures.drawing import (
     Drawing,
     band,
+    fewer,
     lacking,
     over,
     say_missing,
@@ -64,11 +65,8 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     )
     missing = lacking(report, evidence.voting, report.spec.shown["voting"])
     samples = {place: of["sample"].nunique() for place, of in evidence.voting.items()}
-    most = {task: max((n for at, n in samples.items() if at.task == task), default=0)
-            for task in tasks}  # fmt: skip
-    missing += [f"{report.label(place.node)} on {place.task}, seed {place.seed}, samples from the "
-                f"{count + 1}th on"
-                for place, count in samples.items() if count < most[place.task]]  # fmt: skip
+    missing += [f"{run}, samples from the {count + 1}th on"
+                for run, count in fewer(report, samples)]  # fmt: skip
     yield Drawing(
         "voting", "Inference compute", "Fig. 1 right", figure, caption + sentence(missing)
     )

@@ -22,7 +22,8 @@ def table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
     wanted = len(report.spec.seeds)
 
     def cells(of: Finding) -> list[Cell]:
-        partly = f" ({of.seeds} of {wanted} seeds)" if 0 < of.seeds < wanted else ""
+        some = report.some_seeds(of.seeds) if of.seeds else ""
+        partly = f" ({some})" if some else ""
         return [
             Cell(of.claim.text),
             Cell(of.verdict + partly, bold=of.verdict == "reproduced"),

@@ -318,13 +318,12 @@ def report(result: Result, candidate: int, limits: Limits, ended: str | None) ->
     os.kill(candidate, signal.SIGKILL)
     _, status, usage = os.wait4(candidate, 0)
     cpu = usage.ru_utime + usage.ru_stime
-    outcome, reason, certain = result.outcome, result.reason, result.certain
+    outcome, reason = result.outcome, result.reason
     if ended is not None:
         outcome, reason = _end(status, cpu, limits, ended)
-        certain = not killed
     return {
         "outcome": outcome.value,
-        "certain": certain and outcome is not Outcome.TIMEOUT,
+        "certain": outcome is not Outcome.TIMEOUT and not killed,
         "reason": "".join(c if c.isprintable() else "�" for c in reason[:LONGEST_REASON]),
         "cpu_seconds": round(cpu, 4),
         "peak_memory": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),

@@ -50,11 +50,11 @@ def conversations(job: MemoryJob, chat: Chat) -> Conversations:
     instructions = {task.prompts.instruction(each.instruction) for each in job.generate}
     count = max(of.problems for each in jobs for of in each.passes)
     evaluated = _prompts(task, task.problems(jobs[0].split)[:count], instructions, chat)
-    repairing = next((each for each in jobs if each.repairs is not None), None)
-    if repairing is not None and repairing.repairs is not None:
-        other = make_task(repairing.repairs)
+    repairs = next((each.repairs for each in jobs if each.repairs is not None), None)
+    if repairs is not None:
+        other = make_task(repairs)
         between = {other.prompts.instruction(each.instruction) for each in jobs}
-        evaluated |= _prompts(other, other.problems(repairing.split), between, chat)
+        evaluated |= _prompts(other, other.problems(jobs[0].split), between, chat)
     familiar = [each for each in job.generate if of_training(each)]
     trained = [each.data for of in (job.sample, job.reinforce, familiar) for each in of]
     if not trained:
