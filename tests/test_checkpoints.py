@@ -54,7 +54,7 @@ def overlay(folder: Path) -> dict:
         "evaluation": task["evaluation"] | {
             "problems": 16, "samples": 2, "many_turns": 3,
             "repairs": {
-                "problems": 7, "file": str(folder / "given.jsonl"), "writer": None, "data": mbpp,
+                "problems": 7, "at": "trained", "file": str(folder / "given.jsonl"), "writer": None,
             },
         },
     }  # fmt: skip

@@ -108,7 +108,7 @@ HUMANEVAL = {
     "sha256": None,
     "sandbox": get(DEFAULT, CODE)["data"]["sandbox"],
 }
-REPAIRS = {"problems": 1, "file": None, "writer": None, "data": None}
+REPAIRS = {"problems": 1, "at": "evaluated", "file": None, "writer": None}
 
 FAULTS = {
     "parts of one process": ({"compute.sharded": True}, "compute.sharded: needs `processes`"),
@@ -232,16 +232,20 @@ FAULTS = {
         {f"{CODE}.evaluation.repairs": {**REPAIRS, "file": "a", "writer": "b"}},
         f"{CODE}.evaluation.repairs.writer: give `file` or `writer`, not both",
     ),
-    "problems of repairs without any attempts": (
-        {f"{CODE}.evaluation.repairs": {**REPAIRS, "data": HUMANEVAL}},
-        f"{CODE}.evaluation.repairs.data: needs a `file` or a `writer`",
+    "repairs without any attempts": (
+        {f"{TASK}.evaluation.repairs.problems": 1},
+        f"{TASK}.evaluation.repairs.problems: carry has no attempts of its own",
     ),
     "problems of repairs that the split has not": (
         {
-            f"{CODE}.evaluation.repairs": {**REPAIRS, "file": "a", "data": HUMANEVAL},
+            f"{CODE}.evaluation.repairs": {**REPAIRS, "at": "trained", "file": "a"},
+            f"{CODE}.data": HUMANEVAL,
+            f"{CODE}.test": get(DEFAULT, f"{CODE}.data"),
+            f"{CODE}.corpus": None,
+            f"{CODE}.model.path": "some/model",
             f"{CODE}.evaluation.split": "validation",
         },
-        f"{CODE}.evaluation.repairs.data: humaneval has no validation problems",
+        f"{CODE}.evaluation.repairs.at: humaneval has no validation problems",
     ),
     "a share of steps that are given": (
         {"methods.mine": {"label": "M", "variant_of": "score", "rl": {"steps": 400}}},
@@ -347,6 +351,8 @@ STEERING = {
        for task in (TASK, CODE)},
     **{f"{task}.evaluation.repairs.{key}": "whose attempts the rules take as input for repair"
        for task in (TASK, CODE) for key in ("file", "writer")},
+    **{f"{task}.evaluation.repairs.at": "nothing where one benchmark is trained on and evaluated"
+       for task in (TASK, CODE)},
     **{f"{task}.{section}.kind": "which task it is; another one has other keys"
        for task in (TASK, CODE) for section in ("data", "corpus")},
     "tasks.math.data.kind": "which task it is; another one has other keys",
@@ -362,12 +368,11 @@ SPECIAL: dict[str, Raw] = {
     "run.methods": {"run.methods": ["score"]},
     **{f"{task}.evaluation.repairs.{key}": {f"{task}.evaluation.repairs.{key}": "some/where"}
        for task in (TASK, CODE) for key in ("file", "writer")},
-    **{f"{task}.evaluation.repairs.data": {
-        f"{task}.evaluation.repairs": {
-            "problems": 1, "file": "some/where", "writer": None, "data": HUMANEVAL,
-        }}
-       for task in (TASK, CODE)},
-    **{f"{task}.test": {f"{task}.test": HUMANEVAL, f"{task}.evaluation.problems": 100}
+    f"{TASK}.evaluation.repairs.problems": {
+        f"{TASK}.evaluation.repairs": {**REPAIRS, "file": "some/where"},
+    },
+    **{f"{task}.test": {f"{task}.test": HUMANEVAL, f"{task}.evaluation.problems": 100,
+                        f"{task}.evaluation.repairs.problems": 0}
        for task in (TASK, CODE)},
     "run.seeds": {"run.seeds": [0, 1]},
     "methods.single_turn_rl.rl.rewarded": {
@@ -408,6 +413,7 @@ CHOICES: dict[str, list[Any]] = {
     "hub": ["some/where"],
     "subsets": [["another"]],
     "split": ["another"],
+    "at": ["trained"],
     "many_turns_for": [[]],
     "methods": [["score"], ["pair_sft_d"], "sweeps"],
     "label": ["Another"],
@@ -546,6 +552,17 @@ def test_a_path_that_is_not_there_is_refused_before_anything_runs(key, path):
     loaded = config.load(changed({key: path, "run.tasks": [task]}))
     with pytest.raises(ConfigError, match=f"{key}: no such (file|folder): {path}"):
         config.check_paths(loaded)
+
+
+def test_repairs_are_at_problems_that_are_evaluated_or_trained_on():
+    there = {f"{CODE}.test": HUMANEVAL, f"{CODE}.evaluation.problems": 100,
+             f"{CODE}.evaluation.repairs.file": "a"}  # fmt: skip
+    for at, kind in (("evaluated", "humaneval"), ("trained", "precedence")):
+        plan = Plan(config.load(changed({**there, f"{CODE}.evaluation.repairs.at": at})))
+        job, graded = plan.generate("precedence", "base", 0), plan.grade("precedence", "base", 0)
+        assert job.data.kind == graded.data.kind == "humaneval"
+        assert (job.repairs or job.data).kind == (graded.repairs or graded.data).kind == kind
+        assert plan.screen("precedence").data.kind == kind
 
 
 # --- variants of tasks and sweeps -------------------------------------------------------------

@@ -32,6 +32,7 @@ from selfcorrect.spec import (
     Loading,
     Method,
     Model,
+    Problems,
     RLOverrides,
     Task,
 )
@@ -198,7 +199,7 @@ class Plan:
             loading=_part(of.model, Loading), generation=of.generation,
             instruction=self.config.methods[node].instruction,
             window=self.window(task, node),
-            repairs=evaluation.repairs.data if view == "" else None,
+            repairs=_repaired(of) if view == "" else None,
             passes=tuple(_passes(evaluation, node, view)),
         )  # fmt: skip
 
@@ -255,7 +256,7 @@ class Plan:
             )
         return GradeJob(
             task=task, node=node, seed=seed, data=of.evaluated,
-            repairs=of.evaluation.repairs.data if view == "" else None, split=of.evaluation.split,
+            repairs=_repaired(of) if view == "" else None, split=of.evaluation.split,
         )  # fmt: skip
 
     def memory(self, task: str) -> MemoryJob:
@@ -357,6 +358,12 @@ class Plan:
 def _part(model: Model, kind: type[AnyLoading]) -> AnyLoading:
     """What jobs of a kind need to know of the model."""
     return kind(**{key: getattr(model, key) for key in kind.model_fields})
+
+
+def _repaired(of: Task) -> Problems | None:
+    """Problems of the attempts that are repaired, where those are not the evaluated ones."""
+    others = of.evaluation.repairs.problems > 0 and of.repaired != of.evaluated
+    return of.repaired if others else None
 
 
 def _passes(of: Evaluation, node: str, view: View) -> Iterator[Decode]:

@@ -102,9 +102,17 @@ class Task(Strict):
                 "evaluation.problems",
                 f"{self.evaluation.problems} asked of {there} {self.evaluation.split} problems",
             )
+        repairs = self.evaluation.repairs
+        given = repairs.file is not None or repairs.writer is not None
+        if repairs.problems and not given and not hasattr(self.repaired, "repair"):
+            raise KeyFaultError(
+                "evaluation.repairs.problems",
+                f"{self.repaired.kind} has no attempts of its own to repair; give a `file` or a "
+                "`writer`, or 0",
+            )
         if not getattr(self.repaired, self.evaluation.split):
             raise KeyFaultError(
-                "evaluation.repairs.data",
+                "evaluation.repairs.at",
                 f"{self.repaired.kind} has no {self.evaluation.split} problems",
             )
         if self.sampling.problems > self.data.train:
@@ -122,14 +130,12 @@ class Task(Strict):
     @property
     def repaired(self) -> Problems:
         """The section of those that repaired attempts are at."""
-        return self.evaluation.repairs.data or self.evaluated
+        return self.data if self.evaluation.repairs.at == "trained" else self.evaluated
 
     @property
     def sections(self) -> dict[str, Problems]:
         """All sections that problems come from, by key."""
-        found = {"data": self.data, "test": self.test,
-                 "evaluation.repairs.data": self.evaluation.repairs.data}  # fmt: skip
-        return {key: data for key, data in found.items() if data is not None}
+        return {"data": self.data} | ({} if self.test is None else {"test": self.test})
 
 
 class Run(Strict):

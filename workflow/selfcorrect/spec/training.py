@@ -5,7 +5,6 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from selfcorrect.spec.kinds import Count, Name, Share
-from selfcorrect.spec.problems import Problems
 from selfcorrect.validation import KeyFaultError, Strict
 
 
@@ -236,6 +235,11 @@ class Repairs(Strict):
     """Second attempts after another writer's wrong first ones: the paper's MBPP-R."""
 
     problems: int = Field(ge=0, description="wrong attempts that are repaired at most; 0: none")
+    at: Literal["evaluated", "trained"] = Field(
+        description="whether they are at problems of what is `evaluated`, or of what is `trained` "
+        "on (`data`), of the evaluated split in both cases. The paper trains on MBPP, evaluates on "
+        "HumanEval and repairs attempts at MBPP"
+    )
     file: str | None = Field(
         description="the attempts, a JSON line each with `problem` (its id) and `text`; null: "
         "those of the `writer`, or else the task's own, which the testbed `precedence` has"
@@ -244,17 +248,11 @@ class Repairs(Strict):
         description="Hugging Face name or folder of a model whose wrong attempts are repaired; "
         "null: none"
     )
-    data: Problems | None = Field(
-        description="the problems that they are at, of the evaluated split; null: the evaluated "
-        "ones. The paper evaluates on HumanEval and repairs attempts at MBPP"
-    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.file is not None and self.writer is not None:
             raise KeyFaultError("writer", "give `file` or `writer`, not both")
-        if self.data is not None and self.file is None and self.writer is None:
-            raise KeyFaultError("data", "needs a `file` or a `writer` of attempts at its problems")
         return self
 
 
