@@ -61,6 +61,19 @@ def test_both_samplers_write_as_many_attempts_of_as_many_tokens(repository):
     assert_ratio(printed.partition("rollout ÷ generate: ")[2].partition(",")[0])
 
 
+def test_a_report_is_made_of_finished_evaluations(repository, tmp_path):
+    overlay = tmp_path / "small.yaml"
+    sizes = {"problems": 40, "samples": 2, "voting": {"problems": 20, "samples": 4}}
+    overlay.write_text(json.dumps({
+        "run": {"tasks": ["carry"], "methods": ["score"], "seeds": [0]},
+        "tasks": {"carry": {"rl": {"steps": 4}, "evaluation": sizes}},
+    }))  # fmt: skip
+    printed = run(repository, "report.py", "--overlay", str(overlay))
+    assert "2 logs" in printed  # Stage I and II
+    (table,) = tables(printed)
+    assert [row["step"] for row in table] == ["tabulate", "plot", "manifest", "present", "all"]
+
+
 def test_the_parts_of_a_step_add_up(repository):
     (table,) = tables(run(repository, "where_time_goes.py", "step", *SMALL))
     *parts, whole = table

@@ -14,6 +14,19 @@ from selfcorrect.analysis import voting
 answers = st.one_of(st.none(), st.sampled_from("abc"))
 
 
+def graded(said):
+    """Rows of attempts, each an answer and whether it is right, or its verdict."""
+    verdicts = {True: "right", False: "wrong"}
+    return pd.DataFrame(
+        [{"answer": answer, "verdict": verdicts.get(of, of)} for answer, of in said],
+        columns=["answer", "verdict"],
+    )
+
+
+def chance(said):
+    return float(voting.chance(*voting.votes(graded(said))))
+
+
 def by_hand(votes):
     """Draw the winner among the leading answers, each in turn."""
     counts = Counter(answer for answer, _ in votes if answer is not None)
@@ -25,14 +38,14 @@ def by_hand(votes):
 @given(st.lists(answers, min_size=1, max_size=9), st.sampled_from("abc"))
 def test_a_vote_is_the_chance_over_ties(given_answers, gold):
     votes = [(answer, answer == gold) for answer in given_answers]
-    assert voting.chance(votes) == pytest.approx(by_hand(votes))
+    assert chance(votes) == pytest.approx(by_hand(votes))
 
 
 @given(st.lists(answers, min_size=1, max_size=7), st.sampled_from("abc"), st.randoms())
 def test_no_vote_hangs_on_an_order(given_answers, gold, random):
     votes = [(answer, answer == gold) for answer in given_answers]
     shuffled = random.sample(votes, len(votes))
-    assert voting.chance(votes) == pytest.approx(voting.chance(shuffled))
+    assert chance(votes) == pytest.approx(chance(shuffled))
 
 
 @pytest.mark.parametrize(("votes", "expected"), [
@@ -44,16 +57,16 @@ def test_no_vote_hangs_on_an_order(given_answers, gold, random):
     ([(None, False), (None, False)], 0.0),
 ])  # fmt: skip
 def test_votes_by_hand(votes, expected):
-    assert voting.chance(votes) == pytest.approx(expected)
+    assert chance(votes) == pytest.approx(expected)
 
 
 def test_samples_make_as_many_votes_as_they_can():
     votes = [("1", True), ("2", False), ("1", True), ("1", True), ("3", False)]
-    assert voting.accuracy(votes, 1) == pytest.approx(3 / 5)
-    assert voting.accuracy(votes, 2) == pytest.approx((0.5 + 1.0) / 2)
-    assert voting.accuracy(votes, 5) == 1.0
+    answers, right = (of[None] for of in voting.votes(graded(votes)))
+    for size, expected in ((1, 3 / 5), (2, (0.5 + 1.0) / 2), (5, 1.0)):
+        assert voting.accuracy(answers, right, size).tolist() == pytest.approx([expected])
     with pytest.raises(ValueError, match="a vote of 6 among 5"):
-        voting.accuracy(votes, 6)
+        voting.accuracy(answers, right, 6)
 
 
 def test_budgets_double():
@@ -83,23 +96,24 @@ def test_half_as_many_corrected_samples_vote():
         assert corrected.tolist() == [0.5, 0.75]
 
 
-@pytest.mark.parametrize(("answer", "verdict", "expected"), [
-    ("1/2", "right", ("1/2", True)),
-    ("2", "wrong", ("2", False)),
-    ("def f(): ...", "right", ("def f(): ...", True)),
-    ("def f(): ...", "timeout", ("def f(): ...", False)),
-    (None, "unparsed", (None, False)),
-    (r"\text{}", "unparsed", (None, False)),
-    ("12", "truncated", (None, False)),
+@pytest.mark.parametrize(("answer", "verdict", "votes", "is_right"), [
+    ("1/2", "right", True, True),
+    ("2", "wrong", True, False),
+    ("def f(): ...", "right", True, True),
+    ("def f(): ...", "timeout", True, False),
+    (None, "unparsed", False, False),
+    (r"\text{}", "unparsed", False, False),
+    ("12", "truncated", False, False),
 ])  # fmt: skip
-def test_what_an_attempt_votes_for(answer, verdict, expected):
-    assert voting.vote(answer, verdict) == expected
+def test_what_an_attempt_votes_for(answer, verdict, votes, is_right):
+    answers, right = voting.votes(graded([("0", "wrong"), (answer, verdict)]))
+    assert (answers[1] not in (voting.NONE, answers[0])) == votes
+    assert right[1] == is_right
 
 
 def test_no_vote_knows_the_gold_answer():
     """Right answers in two notations are outvoted by a wrong one that is written in one."""
-    graded = [("1/2", "right")] * 3 + [("0.5", "right")] * 3 + [("1/3", "wrong")] * 4
-    assert voting.chance([voting.vote(*each) for each in graded]) == 0.0
+    assert chance([("1/2", True)] * 3 + [("0.5", True)] * 3 + [("1/3", False)] * 4) == 0.0
 
 
 @pytest.mark.parametrize("change", [lambda rows: rows[1:], lambda rows: [*rows[:-1], rows[0]]])

@@ -4,7 +4,6 @@ Everything here is a share per problem, in 0..1. With several sampled traces a p
 the mean over its traces, so that the unit of every later mean is the problem.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,6 +35,25 @@ class Outcomes:
     verdicts: Mapping[str, int]
 
 
+def in_order(attempts: pd.DataFrame) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.intp]]:
+    """The problems in sorted order, (n,), and the number of each attempt's row, (n, k, T).
+
+    ``attempts`` has one row per attempt, with columns problem, sample and turn.
+
+    Raises:
+        ValueError: attempts are missing or doubled.
+    """
+    numbers, (problems, samples, turns) = zip(
+        *(pd.factorize(attempts[key], sort=True) for key in ("problem", "sample", "turn")),
+        strict=True,
+    )
+    shape = len(problems), len(samples), len(turns)
+    places = np.ravel_multi_index(numbers, shape)
+    if (np.bincount(places, minlength=np.prod(shape)) != 1).any():
+        raise ValueError("attempts are missing or doubled")
+    return problems.to_numpy(str), np.argsort(places).reshape(shape)
+
+
 def outcomes(grades: pd.DataFrame, decoding: str) -> Outcomes:
     """The attempts of one decoding as arrays.
 
@@ -45,27 +63,24 @@ def outcomes(grades: pd.DataFrame, decoding: str) -> Outcomes:
     Raises:
         ValueError: attempts are missing, doubled or fewer than two, or a verdict is unknown.
     """
-    rows = grades[grades["decoding"] == decoding].sort_values(["problem", "sample", "turn"])
-    unknown = set(rows["verdict"]) - {verdict.value for verdict in Verdict}
+    columns = ["problem", "sample", "turn", "text", "verdict"]
+    rows = grades[columns][grades["decoding"] == decoding]
+    unknown = set(rows["verdict"].unique()) - {verdict.value for verdict in Verdict}
     if unknown:
         raise ValueError(f"unknown verdicts {sorted(map(str, unknown))}")
-    problems, samples, turns = (
-        np.unique(rows[key].to_numpy(kind)) for key, kind in
-        (("problem", str), ("sample", int), ("turn", int))
-    )  # fmt: skip
-    shape = len(problems), len(samples), len(turns)
-    if len(rows) != np.prod(shape) or rows.duplicated(["problem", "sample", "turn"]).any():
-        raise ValueError(f"{decoding}: attempts are missing or doubled")
-    if len(turns) < 2:
+    try:
+        problems, order = in_order(rows)
+    except ValueError as error:
+        raise ValueError(f"{decoding}: {error}") from None
+    if order.shape[2] < 2:
         raise ValueError(f"{decoding}: fewer than two attempts per problem")
-    verdicts = rows["verdict"].to_numpy(str).reshape(shape)
-    texts = rows["text"].to_numpy(object).reshape(shape)
+    texts = pd.factorize(rows["text"])[0][order]
     return Outcomes(
         problems=problems,
-        right=verdicts == Verdict.RIGHT.value,
-        truncated=verdicts == Verdict.TRUNCATED.value,
-        same=(texts[..., 1] == texts[..., 0]).astype(bool),
-        verdicts=Counter(verdicts.ravel().tolist()),
+        right=(rows["verdict"] == Verdict.RIGHT.value).to_numpy(bool)[order],
+        truncated=(rows["verdict"] == Verdict.TRUNCATED.value).to_numpy(bool)[order],
+        same=texts[..., 1] == texts[..., 0],
+        verdicts={str(verdict): count for verdict, count in rows["verdict"].value_counts().items()},
     )
 
 

@@ -12,48 +12,67 @@ attempts' in the other.
 - A problem's samples are split into as many votes of a size as they make, and these averaged.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from selfcorrect.analysis.metrics import Shares
+from selfcorrect.analysis.metrics import Shares, in_order
 from selfcorrect.records import Verdict
 
-Vote = tuple[str | None, bool]  # an answer, and whether it is right
-UNREADABLE = {Verdict.UNPARSED.value, Verdict.TRUNCATED.value}
+Answers = npt.NDArray[np.intp]  # equal numbers for equal answers, NONE where none can be read
+Flags = npt.NDArray[np.bool_]
+NONE = -1
+UNREADABLE = (Verdict.UNPARSED.value, Verdict.TRUNCATED.value)
 
 
-def vote(answer: str | None, verdict: str) -> Vote:
-    """What a graded attempt votes for."""
-    if pd.isna(answer) or verdict in UNREADABLE:
-        return None, False
-    return answer, verdict == Verdict.RIGHT.value
+def votes(attempts: pd.DataFrame) -> tuple[Answers, Flags]:
+    """What graded attempts, a row each, vote for, and whether it is right, each (rows,)."""
+    lost = attempts["answer"].isna() | attempts["verdict"].isin(UNREADABLE)
+    answers, _ = pd.factorize(attempts["answer"].where(~lost))  # numbers what is missing as NONE
+    return answers, (attempts["verdict"] == Verdict.RIGHT.value).to_numpy(bool)
 
 
-def chance(votes: Sequence[Vote]) -> float:
-    """The chance that the answer with the most votes is right."""
-    counts = Counter(answer for answer, _ in votes if answer is not None)
-    if not counts:
-        return 0.0
-    most = max(counts.values())
-    right = Counter(answer for answer, is_right in votes if is_right)
-    # Of equal answers the verdicts are equal too, but for one that ran out of time on a busy day.
-    leading = [right[answer] / count for answer, count in counts.items() if count == most]
-    return sum(leading) / len(leading)
+def chance(answers: Answers, right: Flags) -> Shares:
+    """The chance that the answer with the most votes is right.
+
+    Args:
+        answers: of S samples that vote together, (..., S).
+        right: of these, (..., S).
+
+    Returns:
+        (...).
+    """
+    readable = answers != NONE
+    alike = (answers[..., :, None] == answers[..., None, :]) & readable[..., None, :]
+    agreeing = alike.sum(axis=-1)
+    leading = readable & (agreeing == agreeing.max(axis=-1, keepdims=True))
+    # Leading answers have equally many samples each, so a share of these is a share of those. Of
+    # equal answers the verdicts are equal too, but for one that ran out of time on a busy day.
+    found: Shares = (leading & right).sum(axis=-1) / np.maximum(leading.sum(axis=-1), 1)
+    return found
 
 
-def accuracy(votes: Sequence[Vote], size: int) -> float:
+def accuracy(answers: Answers, right: Flags, size: int) -> Shares:
     """The mean chance over votes of ``size``, of which the samples make as many as they can.
+
+    Args:
+        answers: of S samples of each problem, (n, S).
+        right: of these, (n, S).
+        size: samples that vote together.
+
+    Returns:
+        (n,).
 
     Raises:
         ValueError: there are fewer samples than that.
     """
-    if len(votes) < size:
-        raise ValueError(f"a vote of {size} among {len(votes)} samples")
-    starts = range(0, len(votes) - size + 1, size)
-    return sum(chance(votes[start : start + size]) for start in starts) / len(starts)
+    problems, samples = answers.shape
+    if samples < size:
+        raise ValueError(f"a vote of {size} among {samples} samples")
+    shape = problems, samples // size, size
+    together = (of[:, : samples // size * size].reshape(shape) for of in (answers, right))
+    mean: Shares = chance(*together).mean(axis=1)
+    return mean
 
 
 def budgets(samples: int) -> list[int]:
@@ -68,20 +87,14 @@ def curves(attempts: pd.DataFrame) -> dict[int, tuple[Shares, Shares]]:
     answer and verdict.
 
     Raises:
-        ValueError: attempts are missing or doubled.
+        ValueError: attempts are missing or doubled, or not two a sample.
     """
-    rows = attempts.sort_values(["problem", "turn", "sample"])
-    problems, samples = rows["problem"].nunique(), rows["sample"].nunique()
-    if len(rows) != 2 * problems * samples or rows.duplicated(["problem", "turn", "sample"]).any():
-        raise ValueError("attempts are missing or doubled")
-    graded = zip(rows["answer"], rows["verdict"], strict=True)
-    votes = [vote(answer, verdict) for answer, verdict in graded]
-    of_each = [votes[start : start + samples] for start in range(0, len(votes), samples)]
-    first, second = of_each[::2], of_each[1::2]
+    _, order = in_order(attempts)
+    if order.shape[2] != 2:
+        raise ValueError(f"{order.shape[2]} attempts a sample instead of two")
+    answers, right = votes(attempts)
+    first, second = ((answers[order[..., turn]], right[order[..., turn]]) for turn in (0, 1))
     return {
-        budget: (
-            np.array([accuracy(of, budget) for of in first]),
-            np.array([accuracy(of, budget // 2) for of in second]),
-        )
-        for budget in budgets(samples)
+        budget: (accuracy(*first, budget), accuracy(*second, budget // 2))
+        for budget in budgets(order.shape[1])
     }

@@ -84,6 +84,8 @@ def style() -> Iterator[None]:
 
 def save(figure: Figure, folder: Path, name: str, caption: str) -> None:
     """Write ``name`` as PDF, PNG and its caption as text; no dates or versions inside."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is laid out now, and need not be once more for each file
     figure.savefig(
         folder / f"{name}.pdf",
         metadata={"CreationDate": None, "Creator": None, "Producer": None},
