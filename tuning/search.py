@@ -4,7 +4,7 @@
 
 Every point of the grids below is a method of its own (`variant_of` the method that is tuned), so
 the search is one run of the workflow and shares its base model and Stage I models. It writes
-docs/tuning/<task>.md; the best point of each family is what config/config.yaml holds. SFT's grid
+docs/tuning/<task>.md, where config/config.yaml's own point is marked. SFT's grid
 is not smaller than RL's: each SFT method has more points of its own than all of RL together, up to
 about as many updates as RL has (2 epochs of small batches in each of STaR's three rounds, 4 in
 Pair-SFT's one).
@@ -17,7 +17,9 @@ from pathlib import Path
 
 import yaml
 
+from selfcorrect import config
 from selfcorrect.files import replacing
+from selfcorrect.plan import Plan
 from selfcorrect.tracefile import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,11 +56,12 @@ HEADER = f"""# Tuning: TASK
 
 Greedy accuracy on the validation problems of `TASK`, run seed {SEED}, which no reported result
 uses. Written by `python tuning/search.py --tasks TASK`. In each family the point with the highest
-t2 is bold.
+t2 is bold, and that of `config/config.yaml` has an arrow.
 
 RL methods share one learning rate, as in the paper: that which was best for SCoRe, on average over
-this search and an earlier one (docs/log.md), since one seed tells rates apart badly. It is not the
-best for every other method, which the rows below show: read them before quoting a margin.
+this search and an earlier one (docs/log.md), since one seed tells rates apart badly. STaR's methods
+share one point on both testbeds, and Pair-SFT's one on each. So what a method has is not always the
+best of its rows: read them before quoting a margin.
 """
 
 
@@ -110,21 +113,26 @@ def overlay(tasks: list[str], results: str) -> dict:
 
 def report(task: str, results: Path) -> str:
     """The record of the search as Markdown."""
-    rows: dict[str, list[tuple[float, float, str]]] = {}
+    chosen = Plan(config.load(config.default(ROOT))).nodes[task]
+    rows: dict[str, list[tuple[float, float, str, str]]] = {}
     for name, method in points().items():
         path = results / task / name / f"seed{SEED}" / "grades.parquet"
         grades = read_table(path, ["turn", "verdict"]).to_pandas()
         right = grades["verdict"].eq("right").groupby(grades["turn"]).mean() * 100
-        rows.setdefault(method["variant_of"], []).append((right[1], right[2], method["label"]))
+        settings = chosen[method["variant_of"]].settings.model_dump()
+        tuned = method.get("rl") or method["sft"]
+        arrow = " ←" if tuned.items() <= settings.items() else ""
+        rows.setdefault(method["variant_of"], []).append(
+            (right[1], right[2], method["label"], arrow)
+        )
     lines = [HEADER.replace("TASK", task)]
     for method, found in rows.items():
         best = max(found, key=lambda row: row[1])
         lines += [f"## `{method}`", "", "| point | t1 | t2 | Δ |", "|---|---|---|---|"]
         for row in found:
+            t1, t2, label, arrow = row
             mark = "**" if row is best else ""
-            lines.append(
-                f"| {mark}{row[2]}{mark} | {row[0]:.1f} | {row[1]:.1f} | {row[1] - row[0]:+.1f} |"
-            )
+            lines.append(f"| {mark}{label}{mark}{arrow} | {t1:.1f} | {t2:.1f} | {t2 - t1:+.1f} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -143,16 +151,16 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     results = ROOT / arguments.results
-    config = results / "search.yaml"
+    search = results / "search.yaml"
     results.mkdir(parents=True, exist_ok=True)
-    config.write_text(yaml.safe_dump(overlay(arguments.tasks, arguments.results), sort_keys=False))
+    search.write_text(yaml.safe_dump(overlay(arguments.tasks, arguments.results), sort_keys=False))
     targets = [
         f"{arguments.results}/{task}/{name}/seed{SEED}/grades.parquet"
         for task in arguments.tasks
         for name in points()
     ]
     command = [sys.executable, "-m", "snakemake", "--cores", arguments.cores,
-               "--configfile", str(config), "--", *targets]  # fmt: skip
+               "--configfile", str(search), "--", *targets]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True)
     for task in arguments.tasks:
         with replacing(ROOT / "docs/tuning" / f"{task}.md") as temporary:

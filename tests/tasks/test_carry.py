@@ -120,7 +120,7 @@ def test_repair_never_harms_and_each_step_resolves_more(drawn):
         attempt = carry.repair(a, b, attempt)
         assert right(attempt, a, b)[was_right].all()
     assert all(later > earlier for earlier, later in pairwise(accuracy[:5]))
-    # testbeds.md: 50.7, 80.0, 93.5, 98.2 % for levels 5 and 6 and nine-columns in 40 %
+    # As designed: 50.7, 80.0, 93.5, 98.2 % for levels 5 and 6 and nine-columns in 40 %
     np.testing.assert_allclose(accuracy[:4], [0.507, 0.80, 0.935, 0.982], atol=0.03)
 
 
@@ -128,7 +128,7 @@ def test_the_over_eager_reviser_repairs_some_and_harms_more(drawn):
     a, b = drawn
     hasty = carry.hasty_sum(a, b)
     before, after = right(hasty, a, b), right(carry.repair_over_eagerly(a, b, hasty), a, b)
-    # testbeds.md: i→c 35 %, c→i 47 % of problems
+    # As designed: i→c 35 %, c→i 47 % of problems
     assert abs((~before & after).mean() - 0.35) < 0.03
     assert abs((before & ~after).mean() - 0.47) < 0.03
 

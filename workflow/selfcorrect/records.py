@@ -13,9 +13,9 @@ class Verdict(StrEnum):
     WRONG = "wrong"
     UNPARSED = "unparsed"  # ended by itself, but holds no answer that can be read
     TRUNCATED = "truncated"  # ran into the token limit: not the same as wrong
+    TIMEOUT = "timeout"  # neither right nor wrong was found in the time for it
     # of programs alone; WRONG is then a test that failed
     ERROR = "error"  # the program raised, or does not compile
-    TIMEOUT = "timeout"
     MEMORY = "out of memory"
     OUTPUT = "output limit"
     FORBIDDEN = "forbidden"  # tried what the sandbox does not allow

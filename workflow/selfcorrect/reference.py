@@ -31,7 +31,8 @@ keys are refused. Write small numbers as `1.0e-4`: YAML reads `1e-4` as text.
 
 `<task>` and `<method>` stand for names of your own choice; the defaults shown for `<task>` are
 those of `carry`. A section followed by a name in brackets is of that `kind`: `data[carry].width`
-is the key `data.width` where `data.kind` is `carry`.
+is the key `data.width` where `data.kind` is `carry`, and its default that of a task which has it.
+What is required in a section that may be null is required where the section is given.
 """
 
 
@@ -88,11 +89,8 @@ def _keys_of(
         options = [one for one in key.get("anyOf", [key]) if one.get("type") != "null"]
         reference = options[0].get("$ref", "").removeprefix("#/$defs/")
         kinds = options[0].get("discriminator", {}).get("mapping", {})
-        if kinds and not any((path, kind) in of_kind for kind in kinds):
-            values = ", ".join(f"`{kind}`" for kind in kinds)
-            meaning = f"{key['description']}. Takes the keys of a `data` section of its kind"
-            yield Key(path, "section or null", f"`kind` of {values}", "`null`", meaning)
-        elif kinds:
+        if kinds:
+            yield Key(path, _section(key), "", "", key["description"])
             for kind, of in kinds.items():
                 inner = definitions[of.removeprefix("#/$defs/")]
                 example = of_kind.get((path, kind))
@@ -104,6 +102,8 @@ def _keys_of(
                 shared = f"tasks.<task>.{_OVERRIDES[reference]}"
                 meaning = f"{key['description']}; takes every key of `{shared}`, which it replaces"
                 yield Key(path, "section", "", "none", meaning)
+            else:
+                yield Key(path, _section(key), "", "", key["description"])
             yield from _keys_of(inner, definitions, f"{path}.", _at(default, name), of_kind)
         elif "$ref" in next(iter(key.get("patternProperties", {"": {}}).values())):
             of = next(iter(key["patternProperties"].values()))["$ref"].removeprefix("#/$defs/")
@@ -124,6 +124,11 @@ def _keys_of(
                 "required" if shown is ... else f"`{json.dumps(shown, ensure_ascii=False)}`",
                 key["description"],
             )
+
+
+def _section(key: Mapping[str, Any]) -> str:
+    null = any(one.get("type") == "null" for one in key.get("anyOf", []))
+    return "section or null" if null else "section"
 
 
 def _at(default: Any, name: str) -> Any:

@@ -143,7 +143,8 @@ class Run(Strict):
 
     tasks: tuple[Name, ...] = Field(min_length=1, description="tasks to run, keys of `tasks`")
     methods: Literal["all", "sweeps"] | tuple[Name, ...] = Field(
-        description="'all', those of `sweeps`, or the methods to run, keys of `methods`"
+        description="'all', those of `sweeps`, or the methods to show, keys of `methods`; the base "
+        "is always among them, and what they start from is trained too"
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         min_length=1, description="run seeds; each trains its own base model and every method"

@@ -164,7 +164,7 @@ class RL(Strict):
     """The multi-turn policy gradient (Eqs. 3 and 4)."""
 
     learning_rate: float = Field(gt=0, description="Adam's learning rate, constant")
-    steps: Count = Field(description="policy updates' batches")
+    steps: Count = Field(description="batches that are sampled and learned from")
     prompts_per_batch: Count = Field(description="problems per batch")
     samples_per_prompt: Count = Field(description="traces per problem in a batch")
     prompts_per_micro_batch: Count | None = Field(
@@ -270,7 +270,7 @@ class Voting(Strict):
 class Familiar(Strict):
     """Greedy attempts at training problems, whose edits are compared with others (Fig. 4)."""
 
-    methods: tuple[Name, ...] = Field(description="methods that attempt them")
+    methods: tuple[Name, ...] = Field(description="methods that attempt training problems")
     problems: Count = Field(description="training problems at most, from the first")
 
 
