@@ -236,6 +236,47 @@ def test_a_difference_of_ratios_is_that_of_the_ratios():
     assert (same.difference.value, same.p) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize(("seeds", "wrong", "rates"), [
+    (1, (0.02, 0.5), (0.9, 0.1)),  # ten wrong attempts of 500 against 250
+    (1, (0.1, 0.2), (0.5, 0.3)),
+    (5, (0.2, 0.4), (0.6, 0.4)),
+    (5, (0.3, 0.3), (0.5, 0.5)),
+])  # fmt: skip
+def test_intervals_of_differences_of_ratios_cover(seeds, wrong, rates):
+    """Models share how hard problems are; over seeds their rates vary."""
+    rng = np.random.default_rng(seeds)
+    held, trials, n = 0, 300, 500 if seeds == 1 else 200
+    for _ in range(trials):
+        hard, terms = rng.normal(size=(1, n)), []
+        for share_wrong, rate in zip(wrong, rates, strict=True):
+            latent = hard + rng.normal(size=(seeds, n))
+            whole = (latent > stats.norm.ppf(1 - share_wrong) * math.sqrt(2)) * 1.0
+            of_seed = rate + rng.normal(0, 0.05 if seeds > 1 else 0.0, (seeds, 1))
+            terms.append((whole * (rng.random((seeds, n)) < of_seed), whole))
+        made = statistics.contrast_of_ratios(*terms)
+        low, high = made.difference.low, made.difference.high
+        held += low <= rates[0] - rates[1] <= high
+        assert (made.p < 0.05) == (low > 0 or high < 0)  # interval and test say the same
+    assert 0.91 < held / trials < 0.99
+
+
+def test_one_lucky_problem_decides_nothing():
+    nothing, everything = np.zeros((1, 50)), np.ones((1, 50))
+    one = np.eye(1, 50)
+    made = statistics.contrast_of_ratios((one, one), (nothing, everything))
+    assert made.difference.value == 1
+    assert made.difference.low < 0 and made.p > 0.05
+
+
+def test_a_seed_in_which_nothing_counts_is_told_and_left_out():
+    whole = np.array([[1.0, 1, 1, 0], [0, 0, 0, 0]])
+    part = np.array([[1.0, 0, 0, 0], [0, 0, 0, 0]])
+    made = statistics.contrast_of_ratios((part, whole), (part, np.ones_like(part)))
+    assert made.difference.value == pytest.approx(1 / 3 - 1 / 8)
+    assert np.isnan(made.difference.per_seed[1]) and np.isnan(made.p_per_seed[1])
+    assert statistics.contrast_of_ratios((part, np.zeros_like(part)), (part, whole)) is None
+
+
 # --- the paired bootstrap ---------------------------------------------------------------------
 
 

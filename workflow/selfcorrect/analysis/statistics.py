@@ -36,7 +36,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 from selfcorrect.analysis.metrics import Shares
 
@@ -133,17 +133,27 @@ def ratio(part: Shares, whole: Shares) -> Estimate:
     from seed to seed, so the variance is that of the ratio's linear approximation, and with it the
     interval is Wilson's at n_eff. NaN, with the interval 0 to 1, where nothing counts.
     """
-    of = float(whole.mean())
-    if of == 0:
+    if not whole.any():
         return Estimate(np.nan, 0.0, 1.0, (np.nan,) * len(whole))
+    p, n, moved = _linearised(part, whole)
+    _, freedom = variance_of_mean(moved)
+    low, high = _wilson(p, n, float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)))
+    return Estimate(p, low, high, _ratio_per_seed(part, whole))
+
+
+def _linearised(part: Shares, whole: Shares) -> tuple[float, float, Shares]:
+    """A ratio, its n_eff, and how far each problem of each seed moves it, (S, n)."""
+    of = float(whole.mean())
     p = float(part.mean()) / of
-    variance, freedom = variance_of_mean((part - p * whole) / of)
-    z = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
-    n = p * (1 - p) / variance if variance > 0 else whole.sum() / len(whole)
+    moved = (part - p * whole) / of
+    variance, _ = variance_of_mean(moved)
+    return p, p * (1 - p) / variance if variance > 0 else whole.sum() / len(whole), moved
+
+
+def _ratio_per_seed(part: Shares, whole: Shares) -> tuple[float, ...]:
+    """NaN for seeds in which nothing counts."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        per_seed = part.mean(axis=1) / whole.mean(axis=1)
-    low, high = _wilson(p, n, z)
-    return Estimate(p, low, high, tuple(map(float, per_seed)))
+        return tuple(map(float, part.mean(axis=1) / whole.mean(axis=1)))
 
 
 def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
@@ -208,23 +218,60 @@ def contrast(gap: Shares) -> Comparison:
 def contrast_of_ratios(ours: Ratio, theirs: Ratio) -> Comparison | None:
     """Difference of two ratios (part, whole) on the same problems and seeds; see ``ratio``.
 
-    Both are linearised, so that what they share of problems and seeds cancels. None where a seed
-    has nothing that counts: there is no ratio to compare.
+    The interval is put together from both ratios' own (Zou and Donner 2008), so that it does not
+    shrink to nothing where few problems count, with their correlation over shared problems and
+    seeds; p is one minus the level at which it begins to hold 0. None where nothing counts at all.
     """
-    if not all(whole.any(axis=1).all() for _, whole in (ours, theirs)):
+    if not (ours[1].any() and theirs[1].any()):
         return None
-    (part, whole), (their_part, their_whole) = ours, theirs
-    one, other = float(part.mean() / whole.mean()), float(their_part.mean() / their_whole.mean())
-    moved = (part - one * whole) / whole.mean()
-    their_moved = (their_part - other * their_whole) / their_whole.mean()
-    made = contrast(moved - their_moved + (one - other))
-    per_seed = part.mean(axis=1) / whole.mean(axis=1)
-    per_seed = per_seed - their_part.mean(axis=1) / their_whole.mean(axis=1)
-    return replace(
-        made,
-        difference=replace(made.difference, per_seed=tuple(map(float, per_seed))),
-        bootstrap=partial(_bootstrap_of_ratios, ours, theirs),
+    value, p = _ratios_apart(ours, theirs)
+    mine, other = _ratio_per_seed(*ours), _ratio_per_seed(*theirs)
+    per_seed = [
+        _ratios_apart(*((part[[seed]], whole[[seed]]) for part, whole in (ours, theirs)))[1]
+        if np.isfinite(mine[seed] + other[seed]) else np.nan
+        for seed in range(len(mine))
+    ]  # fmt: skip
+    apart = tuple(one - two for one, two in zip(mine, other, strict=True))
+    return Comparison(
+        replace(value, per_seed=apart),
+        p,
+        tuple(per_seed),
+        partial(_bootstrap_of_ratios, ours, theirs),
     )
+
+
+def _ratios_apart(ours: Ratio, theirs: Ratio) -> tuple[Estimate, float]:
+    """The difference of two ratios with its interval, and p."""
+    (one, n, moved), (other, their_n, their_moved) = _linearised(*ours), _linearised(*theirs)
+    variance, freedom = variance_of_mean(moved - their_moved)
+    # Wilson's interval takes z as known: where a handful counts, that would promise too much.
+    freedom = min(freedom, max(min(float(ours[1].sum()), float(theirs[1].sum())) - 1, 1))
+    own, their_own = variance_of_mean(moved)[0], variance_of_mean(their_moved)[0]
+    spread = 2 * np.sqrt(own * their_own)
+    correlation = float(np.clip((own + their_own - variance) / spread, -1, 1)) if spread else 0.0
+
+    def interval(z: float) -> Interval:
+        (low, high), (their_low, their_high) = _wilson(one, n, z), _wilson(other, their_n, z)
+
+        def half(mine: float, theirs: float) -> float:
+            return float(np.sqrt(max(mine**2 + theirs**2 - 2 * correlation * mine * theirs, 0.0)))
+
+        value = one - other
+        return (max(value - half(one - low, their_high - other), -1.0),
+                min(value + half(high - one, other - their_low), 1.0))  # fmt: skip
+
+    def gap(z: float) -> float:
+        """How far 0 is outside, where it is."""
+        low, high = interval(z)
+        return low if one > other else -high
+
+    low, high = interval(float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)))
+    found = Estimate(one - other, low, high, ())
+    if one == other:
+        return found, 1.0
+    furthest = 40.0  # of a quantile: what is beyond has no p that could be told from 0
+    z = furthest if gap(furthest) > 0 else float(optimize.brentq(gap, 0.0, furthest))
+    return found, float(2 * stats.t.sf(z, freedom))
 
 
 def bootstrap(gap: Shares) -> Interval:
