@@ -301,6 +301,10 @@ FAULTS = {
         {"sweeps": {"a": {"label": "A", "tasks": {"carry": 1}}}},
         "sweeps.a.lines: goes with `tasks`",
     ),
+    "sweep over the last of different numbers of attempts": (
+        {"sweeps": {"a": {"label": "A", "methods": {"score": 1, "stage1": 2}, "attempt": "last"}}},
+        "sweeps.a.attempt: its methods have different numbers of attempts; add stage1 to tasks.",
+    ),
     "sweep of numbers and words": (
         {"sweeps": {"a": {"label": "A", "methods": {"score": 1, "base": "no"}}}},
         "sweeps.a.methods: values are all numbers or all words",

@@ -51,7 +51,8 @@ def make_job(
     chains = (("single_turn_rl",), ("stage1",), ("stage1", "score"))
     return ReportJob(
         tasks=tuple(tasks), programming=tuple(programming),
-        temperatures=dict.fromkeys(tasks, 0.7), seeds=tuple(seeds), methods=rows, chains=chains,
+        temperatures=dict.fromkeys(tasks, 0.7), seeds=tuple(seeds),
+        methods=rows, trained={}, chains=chains,
         voting_temperatures=dict.fromkeys(tasks, 0.7), sweeps={},
         shown={view: dict.fromkeys(tasks, ()) for view in get_args(Shown)},
         windows={task: {} for task in tasks},

@@ -214,3 +214,39 @@ def test_a_verdict_of_some_seeds_says_so(write_grades):
     evidence = read_evidence(job, [write_grades("base", LOSES)])
     shown = {table.name: table for table, _ in tables.tables(evidence)}["claims"]
     assert shown.groups["carry"][0][1].text == "reproduced (1 of 3 seeds)"
+
+
+def test_claims_that_only_figures_attempts_decide_are_left_out_without_these(write_grades):
+    evidence = whole_run(write_grades, programming=False)
+    views = {of.name for of in CLAIMS if of.view}
+    assert views
+    for without in ({}, {"voting": {}, "snapshots": {}}):
+        (made,) = (of for of in tables.tables(replace(evidence, **without))
+                   if of[0].name == "claims")  # fmt: skip
+        table, numbers = made
+        assert views.isdisjoint(numbers["claim"]) == bool(without)
+        assert any("Left out" in note for note in table.notes) == bool(without)
+
+
+def test_a_sorted_claim_still_says_what_it_is_about():
+    texts = [of.text for of in CLAIMS]
+    assert len(set(texts)) == len(texts)
+    assert not any(text.startswith("...") for text in texts)
+
+
+def test_a_seed_that_had_nothing_to_learn_from_decides_no_mismatch(write_grades):
+    def kept(step: int, own: int, fixed: int) -> pd.DataFrame:
+        start = attempt_rows(["ww"] * 8, "own-0") + attempt_rows(["ww"] * 8, "fixed-0")
+        rows = [["wr"] * right + ["ww"] * (8 - right) for right in (own, fixed)]
+        later = attempt_rows(rows[0], f"own-{step}") + attempt_rows(rows[1], f"fixed-{step}")
+        return pd.DataFrame(start + later if step else start)
+
+    job = make_job(seeds=(0, 1)).model_copy(update={"methods": everything()})
+    evidence = replace(
+        read_evidence(job, [write_grades("base", LOSES)]),
+        snapshots={Place("carry", "pair_sft_d", seed): kept(step, 2, 6)
+                   for seed, step in ((0, 5), (1, 0))},
+    )  # fmt: skip
+    (claim,) = (of for of in CLAIMS if of.name == "Pair-SFT mismatch")
+    (found,) = findings(evidence, "carry", [claim])
+    assert found.difference.value == pytest.approx(50) and found.seeds == 1

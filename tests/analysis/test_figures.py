@@ -3,6 +3,7 @@
 import json
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -15,7 +16,7 @@ from synthetic import attempt_rows, make_job
 
 from selfcorrect.analysis import figures
 from selfcorrect.analysis.evidence import Evidence, read_evidence
-from selfcorrect.analysis.figures import bars
+from selfcorrect.analysis.figures import bars, fine_tuning
 from selfcorrect.analysis.figures import training as curves
 from selfcorrect.analysis.figures.style import COLOURS, dashes, style
 from selfcorrect.analysis.results import Place, read_all_grades, read_all_logs
@@ -309,7 +310,7 @@ def test_attempts_and_samples_that_some_seeds_lack_are_named(write_grades):
     said = captions(replace(read_evidence(job, graded), voting=votes))
     assert "SCoRe, β & γ on carry, seed 0, after attempt 3" in said["attempts"]
     assert "Base on carry, seed 1, after attempt 2" in said["attempts"]
-    assert "seed 0, samples from the 3th on" in said["voting"]
+    assert "seed 0, all but its first 2 samples" in said["voting"]
 
 
 def test_gaps_in_what_changes_are_named(job, write_log):
@@ -365,3 +366,68 @@ def test_a_sweep_of_words_is_not_joined(write_grades):
     assert [tick.get_text() for tick in lower.get_xticklabels()] == ["this", "that"]
     marked = [line for line in lower.lines if line.get_marker() == "o"]
     assert {line.get_linestyle() for line in marked} == {"None"}
+
+
+def test_a_sweep_may_end_at_the_last_attempt(write_grades):
+    sweep = Sweep(label="K", methods={"base": 2, "score": 4}, attempt="last", log=True)
+    job = make_job().model_copy(update={"sweeps": {"attempts": sweep}})
+    graded = [write_grades("base", ["wwr", "rrr"]), write_grades("score", ["wrr", "rrr"])]
+    (drawing,) = (of for of in figures.drawings(read_evidence(job, graded))
+                  if of.name == "sweep_attempts")  # fmt: skip
+    upper, lower = drawing.figure.axes
+    _, t2, last = (list(line.get_ydata()) for line in upper.lines if line.get_marker() == "o")
+    assert t2 == pytest.approx([50, 100]) and last == pytest.approx([100, 100])
+    (gain,) = (list(line.get_ydata()) for line in lower.lines if line.get_marker() == "o")
+    assert gain == pytest.approx([50, 50])
+    assert lower.get_ylabel() == "Δ(t1,last)" and lower.get_xscale() == "log"
+    assert "last (dotted) of 3 attempts" in drawing.caption
+
+
+def test_values_over_orders_of_magnitude_and_zero_are_spread(write_grades):
+    sweep = Sweep(label="β1", methods={"base": 0, "score": 0.01, "single_turn_rl": 1})
+    job = make_job().model_copy(update={"sweeps": {"beta1": sweep}})
+    graded = [write_grades(name, TRACES) for name in sweep.methods]
+    (drawing,) = (of for of in figures.drawings(read_evidence(job, graded))
+                  if of.name == "sweep_beta1")  # fmt: skip
+    assert drawing.figure.axes[1].get_xscale() == "symlog"
+
+
+def snapshots(steps: Sequence[int]) -> pd.DataFrame:
+    """Of two problems that are wrong at first, more are corrected from step to step."""
+    rows = [attempt_rows(["wr"] * at + ["ww"] * (4 - at), f"{whose}-{step}")
+            for at, step in enumerate(steps) for whose in ("own", "fixed")]  # fmt: skip
+    return pd.DataFrame([row for part in rows for row in part])
+
+
+def test_seeds_of_which_fewer_models_were_kept_are_named_and_left_out(write_grades):
+    job = make_job(seeds=(0, 1, 2)).model_copy(
+        update={"shown": {"voting": {}, "familiar": {}, "attempts": {},
+                          "snapshots": {"carry": ("score",)}}}
+    )  # fmt: skip
+    kept = {0: [0, 2, 4], 1: [0], 2: [0, 4, 8]}
+    found = {Place("carry", "score", seed): snapshots(steps) for seed, steps in kept.items()}
+    graded = [write_grades("score", TRACES, seed=seed) for seed in kept]
+    evidence = replace(read_evidence(job, graded), snapshots=found)
+    said = captions(evidence)["fine_tuning"]
+    assert "seed 1, of which only the start was kept" in said
+    drawn = fine_tuning.estimated(evidence, "carry", "score")["own"]
+    assert {step: of.value for step, of in drawn.items()} == {0: 0, 3: 25, 6: 50}
+
+
+def test_methods_that_are_not_shown_have_their_label(job):
+    job = job.model_copy(update={"methods": job.methods[:1], "trained": {"stage1": "Stage I"}})
+    report = read_evidence(job, []).report
+    assert [report.label(name) for name in ("base", "stage1", "other")] == [
+        "Base", "Stage I", "other",
+    ]  # fmt: skip
+
+
+def test_a_caption_names_its_task_and_how_many_problems(write_grades):
+    job = make_job().model_copy(update={"windows": {"carry": {"score": 1}}})
+    evidence = read_evidence(job, [write_grades(of.name, ["wrr"] * 7) for of in job.methods])
+    said = captions(evidence)
+    for name in ("bars_main", "transitions_main", "edits_carry", "attempts", "flow", "levels",
+                 "mistakes_carry", "changes", "training"):  # fmt: skip
+        assert "carry" in said[name], name
+    for name in ("bars_main", "transitions_main", "attempts", "flow", "levels"):
+        assert "carry (7 problems)" in said[name], name

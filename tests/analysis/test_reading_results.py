@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from selfcorrect.analysis.results import Place, place, read_all_grades, read_grades, read_log
+from selfcorrect.analysis.results import (
+    Place,
+    place,
+    read_all_attempts,
+    read_all_grades,
+    read_grades,
+    read_log,
+)
 from selfcorrect.analysis.summary import summarise
 from selfcorrect.files import FileProblem
 
@@ -45,6 +52,16 @@ def test_models_graded_on_other_problems_are_not_compared(write_grades, job):
     paths = [write_grades("base", ["rr"] * 4), write_grades("score", ["rr"] * 5)]
     with pytest.raises(FileProblem, match=f"{paths[1]}: graded on other problems"):
         summarise(read_all_grades(paths), job)
+
+
+def test_attempts_for_figures_are_checked_like_grades(write_grades):
+    whole, other = write_grades("base", ["rr"] * 4), write_grades("score", ["rr"] * 5)
+    with pytest.raises(FileProblem, match=f"{other}: graded on other problems than {whole}"):
+        read_all_attempts([whole, other])
+    with pytest.raises(FileProblem, match=r"seed1.*damaged.*greedy: attempts are missing"):
+        read_all_attempts([write_grades("base", ["rr", "rrr"], seed=1)])
+    with pytest.raises(FileProblem, match=r"seed2.*damaged.*fewer than two attempts"):
+        read_all_attempts([write_grades("base", ["r", "w"], seed=2)])
 
 
 def test_a_step_logged_twice_counts_as_last_run(tmp_path):

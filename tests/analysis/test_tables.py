@@ -15,7 +15,7 @@ from selfcorrect.analysis import tables
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.render import escape, latex, markdown, number
 from selfcorrect.analysis.results import read_all_grades
-from selfcorrect.analysis.summary import Report, summarise
+from selfcorrect.analysis.summary import Report, holm_against, summarise
 from selfcorrect.analysis.tables import attempts, comparison, pass_at_k
 
 BASE = ["rr"] * 5 + ["rw"] * 3 + ["ww"] * 11 + ["tw"]
@@ -224,6 +224,29 @@ def test_several_tasks_are_grouped_and_several_seeds_averaged(write_grades):
     assert "| 0–1, 3 |" in text
     assert "SCoRe, β & γ (carry, seed 0)" in text
     assert r"\textit{precedence}" in latex(comparison.table(report, comparison.METHOD_TABLES[0]))
+
+
+def test_a_comparison_keeps_the_order_of_seeds(write_grades):
+    """The base lacks the seed between two others."""
+    job = make_job(seeds=(0, 1, 3))
+    paths = [write_grades("single_turn_rl", RL, seed=seed) for seed in job.seeds]
+    paths += [write_grades("base", BASE, seed=seed) for seed in (0, 3)]
+    report = summarise(read_all_grades(paths), job)
+    made = row(comparison.numbers(report, comparison.METHOD_TABLES[0]), "single_turn_rl")
+    per_seed = json.loads(made["t2_vs_base_per_seed"])
+    assert per_seed[1] is None and per_seed[0] == per_seed[2] == made["t2_vs_base"]
+    assert json.loads(made["t2_vs_base_p_per_seed"])[1] is None
+    assert "(2 of 3 seeds)" in markdown(comparison.table(report, comparison.METHOD_TABLES[0]))
+
+
+def test_a_family_has_its_size_before_all_of_it_is_there(write_grades, job):
+    shown = summarise(
+        read_all_grades([write_grades("base", BASE), write_grades("score", SCORE)]), job
+    ).summaries
+    greedy = [of for of in shown if of.decoding == "greedy"]
+    alone = holm_against(greedy, "base", ["base", "score"])["carry", "score"]
+    of_three = holm_against(greedy, "base", ["base", "score", "one", "other"])
+    assert of_three == {("carry", "score"): pytest.approx(min(3 * alone, 1))}
 
 
 @pytest.mark.parametrize(

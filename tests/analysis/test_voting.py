@@ -1,6 +1,6 @@
 """Majority votes against a count over all ways to break ties, and what curves are made of."""
 
-import itertools
+import random
 from collections import Counter
 
 import numpy as np
@@ -85,8 +85,8 @@ def test_half_as_many_corrected_samples_vote():
         for problem, said in of.items()
         for sample, answer in enumerate(said)
     ]  # fmt: skip
-    for shuffled in itertools.islice(itertools.permutations(rows, len(rows)), 2):
-        curves = voting.curves(pd.DataFrame(shuffled))
+    for seed in range(5):
+        curves = voting.curves(pd.DataFrame(random.Random(seed).sample(rows, len(rows))))
         assert list(curves) == [2, 4]
         parallel, corrected = curves[4]
         assert parallel.tolist() == [1.0, 0.0]

@@ -1,6 +1,6 @@
 """From the config as YAML gives it to the checked ``Config``: overlays, variants, references."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,20 @@ def _expanded(
     return merged(inherited, own)
 
 
+def _unequal_attempts(config: Config, where: str, methods: Sequence[str]) -> list[str]:
+    """Where last attempts cannot be compared, since only some methods have more than others."""
+    found = []
+    for task in (name for name in config.run.tasks if name in config.tasks):
+        many = config.tasks[task].evaluation.many_turns_for
+        left = [name for name in methods if name not in many]
+        if 0 < len(left) < len(methods):
+            found.append(
+                f"{where}: its methods have different numbers of attempts; add {', '.join(left)} "
+                f"to tasks.{task}.evaluation.many_turns_for"
+            )
+    return found
+
+
 def _check_references(config: Config) -> None:
     problems = []
     for name in config.run.tasks:
@@ -143,6 +157,8 @@ def _check_references(config: Config) -> None:
             for name in names
             if name not in config.methods
         ]
+        if sweep.attempt == "last":
+            problems += _unequal_attempts(config, f"{where}.attempt", tuple(sweep.methods))
         problems += [
             unknown_name(f"{where}.tasks", name, config.tasks)
             for name in sweep.tasks

@@ -294,13 +294,20 @@ class Plan:
             method = self.config.methods[name]
             rows.append(MethodRow(name=name, label=method.label, tables=method.tables))
         tasks = self.config.run.tasks
+        chains = tuple(self._chain_of(row.name) for row in rows if self._trains(row.name))
         return ReportJob(
             tasks=tasks,
             programming=tuple(name for name in tasks if self.runs_programs(name)),
             temperatures={name: self.config.tasks[name].evaluation.temperature for name in tasks},
             seeds=self.config.run.seeds,
             methods=tuple(rows),
-            chains=tuple(self._chain_of(row.name) for row in rows if self._trains(row.name)),
+            trained={
+                name: self.config.methods[name].label
+                for chain in chains
+                for name in chain
+                if name not in self.methods()
+            },
+            chains=chains,
             shown={
                 view: {task: self._shown(task, view) for task in tasks} for view in get_args(Shown)
             },

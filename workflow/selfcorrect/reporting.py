@@ -31,6 +31,9 @@ class ReportJob(Strict):
     temperatures: dict[str, float] = Field(description="of each task's sampled attempts")
     seeds: tuple[int, ...]
     methods: tuple[MethodRow, ...]
+    trained: dict[str, str] = Field(
+        description="labels of methods that shown ones start from and that are not shown"
+    )
     chains: tuple[tuple[str, ...], ...] = Field(
         description="every method trained by RL, after the RL stages that it starts from"
     )

@@ -10,6 +10,7 @@ ablations are a family, whose p-values are Holm's.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Literal
 
 from selfcorrect import paper
@@ -75,7 +76,7 @@ class Finding:
     @property
     def seeds(self) -> int:
         """How many seeds it is of."""
-        return len(self.difference.per_seed) if self.difference else 0
+        return sum(not isnan(of) for of in self.difference.per_seed) if self.difference else 0
 
 
 # --- the claims -----------------------------------------------------------------------------------
@@ -108,59 +109,67 @@ CLAIMS = (
     Claim("Pair-SFT repairs", "Pair-SFT repairs another writer's programs better than the base",
           "Table 3", "repaired, against the base's", "above",
           measures.between("pair_sft_d", "base", "t2", "repair"), about="programs"),
-    Claim("Pair-SFT loses", "... and loses by revising its own", "Table 3", f"{DELTA} of Pair-SFT",
-          "below", measures.of_one("pair_sft_d", "t2", "t1"), about="programs"),
+    Claim("Pair-SFT loses", "Pair-SFT loses by revising its own programs", "Table 3",
+          f"{DELTA} of Pair-SFT, D", "below",
+          measures.of_one("pair_sft_d", "t2", "t1"), about="programs"),
     Claim("single-turn RL", "RL on one attempt raises the first attempt", "Table 4",
-          "Acc@t1 against the base's", "above", measures.between("single_turn_rl", "base", "t1")),
-    Claim("single-turn RL loses", "... and then loses by revising", "Table 4", DELTA,
-          "below", measures.of_one("single_turn_rl", "t2", "t1")),
+          "its Acc@t1 against the base's", "above",
+          measures.between("single_turn_rl", "base", "t1")),
+    Claim("single-turn RL loses", "RL on one attempt loses by revising", "Table 4",
+          f"{DELTA} of Single-turn RL", "below",
+          measures.of_one("single_turn_rl", "t2", "t1")),
     Claim("RL t1", "Multi-turn RL that rewards the last attempt raises the first one too", "Fig. 6",
-          "Acc@t1 against the base's", "above",
+          "its Acc@t1 against the base's", "above",
           measures.between("multi_turn_rl_last", "base", "t1")),
-    Claim("RL t2", "... and the second", "Fig. 6", "Acc@t2 against the base's", "above",
+    Claim("RL t2", "Multi-turn RL that rewards the last attempt raises the second one", "Fig. 6",
+          "its Acc@t2 against the base's", "above",
           measures.between("multi_turn_rl_last", "base", "t2")),
-    Claim("RL gains nothing, last", "... but gains nothing by revising", "Fig. 6", DELTA, "within",
+    Claim("RL gains nothing, last", "Multi-turn RL that rewards the last attempt gains nothing by "
+          "revising", "Fig. 6", f"{DELTA} of Multi-turn RL, r(y2)", "within",
           measures.of_one("multi_turn_rl_last", "t2", "t1"), MARGIN),
-    Claim("RL collapse, last", "... and comes to repeat the first attempt", "Fig. 6", DIFFER,
-          "at most", measures.changed("multi_turn_rl_last"), COPIED),
+    Claim("RL collapse, last", "Multi-turn RL that rewards the last attempt comes to repeat the "
+          "first", "Fig. 6", f"{DIFFER}, Multi-turn RL, r(y2)", "at most",
+          measures.changed("multi_turn_rl_last"), COPIED),
     Claim("RL gains nothing, sum", "Multi-turn RL that rewards both attempts gains nothing by "
-          "revising", "Fig. 6", DELTA, "within",
+          "revising", "Fig. 6", f"{DELTA} of Multi-turn RL, r(y1) + r(y2)", "within",
           measures.of_one("multi_turn_rl_sum", "t2", "t1"), MARGIN),
-    Claim("RL collapse, sum", "... and comes to repeat the first attempt", "Fig. 6", DIFFER,
-          "at most", measures.changed("multi_turn_rl_sum"), COPIED),
+    Claim("RL collapse, sum", "Multi-turn RL that rewards both attempts comes to repeat the first",
+          "Fig. 6", f"{DIFFER}, Multi-turn RL, r(y1) + r(y2)", "at most",
+          measures.changed("multi_turn_rl_sum"), COPIED),
     Claim("Stage I anchors", "Stage I keeps the first attempt where the base's is", "§5.1",
-          "Acc@t1 against the base's", "within", measures.between("stage1", "base", "t1"), MARGIN),
-    Claim("Stage I decouples", "... while the second attempt becomes better", "§5.1",
-          "Acc@t2 against the base's", "above", measures.between("stage1", "base", "t2")),
-    Claim("SCoRe gains", "SCoRe gains by revising", "Tables 2 and 3", DELTA, "above",
+          "its Acc@t1 against the base's", "within", measures.between("stage1", "base", "t1"),
+          MARGIN),
+    Claim("Stage I decouples", "Stage I makes the second attempt better", "§5.1",
+          "its Acc@t2 against the base's", "above", measures.between("stage1", "base", "t2")),
+    Claim("SCoRe gains", "SCoRe gains by revising", "Tables 2 and 3", f"{DELTA} of SCoRe", "above",
           measures.of_one("score", "t2", "t1")),
     Claim("SCoRe t2", "SCoRe's second attempt beats the base's", "Tables 2 and 3",
-          "Acc@t2 against the base's", "above", measures.between("score", "base", "t2")),
+          "its Acc@t2 against the base's", "above", measures.between("score", "base", "t2")),
     Claim("SCoRe corrects", "SCoRe corrects more problems than the base", "Tables 2 and 3",
-          "Δi→c against the base's", "above", measures.between("score", "base", "i_to_c")),
-    Claim("SCoRe's rate", "... and more of those that it has wrong at first", "§6.1",
-          "correction rate against the base's", "above",
+          "its Δi→c against the base's", "above", measures.between("score", "base", "i_to_c")),
+    Claim("SCoRe's rate", "SCoRe corrects more of those that it has wrong at first", "§6.1",
+          "its correction rate against the base's", "above",
           measures.correction_rates("score", "base")),
     Claim("SCoRe breaks less", "SCoRe breaks fewer right answers than the base", "Tables 2 and 3",
-          "Δc→i against the base's", "below", measures.between("score", "base", "c_to_i")),
+          "its Δc→i against the base's", "below", measures.between("score", "base", "c_to_i")),
     Claim("SCoRe edits", "SCoRe revises more attempts than STaR with right attempts", "Fig. 4",
           "second attempts that repeat the first, against STaR's, D+", "below",
           measures.between("score", "star_d_plus", "same")),
     Claim("SCoRe is best", "SCoRe's second attempt is the best of the paper's methods",
-          "Tables 2 to 4, Figs. 6 and 9", "Acc@t2 against that which decides it", "above",
+          "Tables 2 to 4, Figs. 6 and 9", "SCoRe's Acc@t2 against that which decides it", "above",
           measures.best_of("score", RIVALS)),
     Claim("offline repair", "SCoRe repairs another writer's programs better than the base",
           "Table 3", "repaired, against the base's", "above",
           measures.between("score", "base", "t2", "repair"), about="programs"),
     Claim("votes", "Correcting samples beats drawing twice as many", "Fig. 1 right",
-          "vote's accuracy at the largest budget", "above", measures.votes("score"), view="voting"),
+          "SCoRe's votes at the largest budget", "above", measures.votes("score"), view="voting"),
     Claim("further attempts", "SCoRe gains by further attempts too", "Fig. 8",
-          "last attempt's accuracy against the second's", "above", measures.later("score")),
-    Claim("base's further attempts", "The base model does not", "Fig. 8",
-          "last attempt's accuracy against the second's", "at most", measures.later("base"),
+          "SCoRe's last attempt against its second", "above", measures.later("score")),
+    Claim("base's further attempts", "The base model gains nothing by further attempts", "Fig. 8",
+          "the base's last attempt against its second", "at most", measures.later("base"),
           MARGIN),
     Claim("γ = 0", "With γ = 0.8 and α = 1 second attempts come to repeat the first", "Fig. 9",
-          DIFFER, "at most", measures.changed("score_gamma"), COPIED),
+          f"{DIFFER}, γ = 0.8", "at most", measures.changed("score_gamma"), COPIED),
     *(
         claim
         for method, name, what in (
@@ -173,7 +182,7 @@ CLAIMS = (
             Claim(f"{name}: gain", f"{what} gains less by revising", "Table 4",
                   f"SCoRe's {DELTA} against its", "above",
                   measures.between_deltas("score", method), family="ablations"),
-            Claim(f"{name}: t2", "... and ends with worse second attempts", "Table 4",
+            Claim(f"{name}: t2", f"{what} ends with worse second attempts", "Table 4",
                   "SCoRe's Acc@t2 against its", "above",
                   measures.between("score", method, "t2"), family="ablations"),
         )

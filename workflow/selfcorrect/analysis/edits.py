@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from rapidfuzz.distance import Levenshtein
 
-from selfcorrect.analysis.metrics import Shares
+from selfcorrect.analysis.metrics import Shares, in_order
 
 
 def edit_ratio(one: str, other: str) -> float:
@@ -15,6 +15,7 @@ def edit_ratio(one: str, other: str) -> float:
 
 def edit_ratios(attempts: pd.DataFrame, decoding: str) -> Shares:
     """The ratio of every trace's first two attempts; rows have problem, sample, turn and text."""
-    rows = attempts[(attempts["decoding"] == decoding) & (attempts["turn"] <= 2)]
-    pairs = rows.pivot(index=["problem", "sample"], columns="turn", values="text")
-    return np.array([edit_ratio(*pair) for pair in pairs[[1, 2]].to_numpy(str)])
+    rows = attempts[attempts["decoding"] == decoding]
+    _, order = in_order(rows)
+    pairs = rows["text"].to_numpy(object)[order[..., :2]].reshape(-1, 2)
+    return np.array([edit_ratio(*pair) for pair in pairs])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,10 @@ from selfcorrect.analysis.results import (
     read_all_logs,
 )
 from selfcorrect.analysis.summary import Report, by_seed, summarise
-from selfcorrect.files import FileProblem
 from selfcorrect.reporting import ReportJob
 
 Votes = Mapping[int, tuple[Shares, Shares]]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -37,26 +38,18 @@ class Evidence:
     voting: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
     familiar: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
     snapshots: Mapping[Place, pd.DataFrame] = field(default_factory=dict)
-    _votes: dict[tuple[str, str], Votes] = field(default_factory=dict, repr=False, compare=False)
+    _votes: dict[tuple[str, str], Votes] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def votes(self, task: str, method: str) -> Votes:
-        """By budget, that every seed has: accuracy of parallel and of corrected votes, (S, n) each.
-
-        Raises:
-            FileProblem: the seeds' attempts are not complete, or not at the same problems.
-        """
+        """By budget that every seed has: accuracy of parallel and corrected votes, (S, n) each."""
         if (task, method) not in self._votes:
             self._votes[task, method] = self._count(task, method)
         return self._votes[task, method]
 
     def _count(self, task: str, method: str) -> Votes:
-        found = self.seeds(self.voting, task, method)
-        if len({tuple(sorted(of["problem"].unique())) for of in found}) > 1:
-            raise FileProblem(f"{task}/{method}: the votes of its seeds are on different problems")
-        try:
-            counted = [voting.curves(of) for of in found]
-        except ValueError as error:
-            raise FileProblem(f"{task}/{method}, voting_grades.parquet: {error}") from error
+        counted = [voting.curves(of) for of in self.seeds(self.voting, task, method)]
         return {
             budget: (np.stack([of[budget][0] for of in counted]),
                      np.stack([of[budget][1] for of in counted]))
@@ -64,7 +57,7 @@ class Evidence:
             if all(budget in of for of in counted)
         }  # fmt: skip
 
-    def seeds(self, of: Mapping[Place, pd.DataFrame], task: str, node: str) -> list[pd.DataFrame]:
+    def seeds(self, of: Mapping[Place, Found], task: str, node: str) -> list[Found]:
         """What is there of a method, over seeds."""
         return [
             of[place] for seed in self.report.spec.seeds if (place := Place(task, node, seed)) in of
@@ -84,20 +77,23 @@ def read_evidence(
     job: ReportJob,
     grades: Iterable[Path],
     logs: Iterable[Path] = (),
-    **views: Iterable[Path],
+    *,
+    voting: Iterable[Path] = (),
+    familiar: Iterable[Path] = (),
+    snapshots: Iterable[Path] = (),
 ) -> Evidence:
-    """Read a run's files; ``views`` are those of ``Evidence`` of that name.
+    """Read a run's files.
 
     Raises:
-        FileProblem: one is missing or damaged, or models were graded on different problems.
+        FileProblem: one is missing, damaged or not complete, or models were graded on different
+            problems.
     """
     read = read_all_grades(grades)
-    found = {name: read_all_attempts(paths) for name, paths in views.items()}
     return Evidence(
         summarise(read, job),
         read,
         read_all_logs(logs),
-        voting=found.get("voting", {}),
-        familiar=found.get("familiar", {}),
-        snapshots=found.get("snapshots", {}),
+        voting=read_all_attempts(voting),
+        familiar=read_all_attempts(familiar),
+        snapshots=read_all_attempts(snapshots),
     )

@@ -139,9 +139,13 @@ def mismatch(method: str) -> Measure:
 
     def measure(evidence: Evidence, task: str) -> Comparison | None:
         seeds = [corrections(of) for of in evidence.seeds(evidence.snapshots, task, method)]
-        if not seeds:
+        last = [
+            {whose: of[whose][max(of[whose])] for whose in of}
+            for of in seeds
+            if max(of["own"], default=0) > 0
+        ]  # one that had nothing to learn from is the base
+        if not last:
             return None
-        last = [{whose: of[whose][max(of[whose])] for whose in of} for of in seeds]
         terms = [
             (np.stack([of[whose].corrected for of in last]),
              np.stack([of[whose].wrong for of in last]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from selfcorrect import files
-from selfcorrect.analysis.metrics import Outcomes, outcomes
+from selfcorrect.analysis.metrics import Outcomes, in_order, outcomes
 from selfcorrect.tracefile import read_table
 
 COLUMNS = (
@@ -62,9 +62,38 @@ def read_attempts(path: Path) -> pd.DataFrame:
 
 
 def read_all_attempts(paths: Iterable[Path]) -> dict[Place, pd.DataFrame]:
-    """The graded attempts of many models; a file without any counts as not there."""
-    read = {place(path): read_attempts(path) for path in paths}
-    return {where: attempts for where, attempts in read.items() if len(attempts)}
+    """The graded attempts of many models; a file without any counts as not there.
+
+    Raises:
+        FileProblem: a file is missing or damaged, its attempts are not complete, or are at other
+            problems than those of another model of the task.
+    """
+    found: dict[Place, pd.DataFrame] = {}
+    asked: dict[str, tuple[Path, list[str]]] = {}
+    for path in paths:
+        attempts, where = read_attempts(path), place(path)
+        if not len(attempts):
+            continue
+        for decoding in attempts["decoding"].unique():
+            try:
+                problems, order = in_order(attempts[attempts["decoding"] == decoding])
+            except ValueError as error:
+                raise files.damaged(path, f"{decoding}: {error}") from error
+            if order.shape[2] < 2:
+                raise files.damaged(path, f"{decoding}: fewer than two attempts per problem")
+            first, expected = asked.setdefault(where.task, (path, problems.tolist()))
+            if problems.tolist() != expected:
+                raise other_problems(path, first)
+        found[where] = attempts
+    return found
+
+
+def other_problems(path: Path, than: Path) -> files.FileProblem:
+    """What two models that were graded on different problems are refused with."""
+    return files.FileProblem(
+        f"{path}: graded on other problems than {than}, so the two cannot be compared. Delete the "
+        "older one and run the same command again."
+    )
 
 
 def read_grades(path: Path) -> Grades | None:

@@ -1,15 +1,14 @@
 """Every number of the tables and figures: metrics with intervals per task, method and decoding."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from selfcorrect import files
 from selfcorrect.analysis import metrics, statistics
 from selfcorrect.analysis.metrics import Outcomes, Shares
-from selfcorrect.analysis.results import DECODINGS, Grades, Place
+from selfcorrect.analysis.results import DECODINGS, Grades, Place, other_problems
 from selfcorrect.analysis.statistics import Comparison, Estimate
 from selfcorrect.records import Verdict
 from selfcorrect.reporting import MethodRow, ReportJob
@@ -109,19 +108,38 @@ class Report:
         return f"{there} of {wanted} seeds" if there < wanted else ""
 
     def label(self, node: str) -> str:
-        """What tables and figures call a method."""
-        return next((row.label for row in self.spec.methods if row.name == node), node)
+        """What tables and figures call a method, or one that it was trained from."""
+        shown = {row.name: row.label for row in self.spec.methods}
+        return (self.spec.trained | shown).get(node, node)
+
+    def on(self, methods: Collection[str] | None = None) -> str:
+        """The tasks with their number of problems, for captions; of all methods or of some."""
+        asked = (of for of in self.summaries if methods is None or of.method.name in methods)
+        return on_tasks({of.task: of.problems for of in asked if of.decoding == "greedy"})
 
 
-def holm_against(shown: Sequence[Summary], reference: str) -> dict[tuple[str, str], float]:
-    """By task and method: Holm's p of t2 against a reference's, over the methods of the task."""
+def on_tasks(problems: Mapping[str, int]) -> str:
+    """Tasks with their number of problems, for captions."""
+    said = [f"{task} ({count} problems)" for task, count in problems.items()]
+    return " and ".join(filter(None, (", ".join(said[:-1]), *said[-1:]))) or "no task"
+
+
+def holm_against(
+    shown: Sequence[Summary], reference: str, methods: Sequence[str]
+) -> dict[tuple[str, str], float]:
+    """By task and method: Holm's p of t2 against a reference's, over ``methods``.
+
+    The family has all of them, whatever part of it is finished.
+    """
+    family = [name for name in methods if name != reference]
     found: dict[tuple[str, str], float] = {}
     for task in dict.fromkeys(summary.task for summary in shown):
         compared = {summary.method.name: summary.against[reference]["t2"].p
                     for summary in shown
                     if summary.task == task and reference in summary.against}  # fmt: skip
-        adjusted = statistics.holm(list(compared.values()))
-        found |= {(task, name): p for name, p in zip(compared, adjusted, strict=True)}
+        adjusted = statistics.holm([compared.get(name, 1.0) for name in family])
+        found |= {(task, name): p for name, p in zip(family, adjusted, strict=True)
+                  if name in compared}  # fmt: skip
     return found
 
 
@@ -180,10 +198,7 @@ def _check_same_problems(grades: Mapping[Place, Grades], task: str, decoding: st
     for found in there[1:]:
         expected = there[0].outcomes[decoding].problems
         if not np.array_equal(found.outcomes[decoding].problems, expected):
-            raise files.FileProblem(
-                f"{found.path}: graded on other problems than {there[0].path}, so the two cannot "
-                "be compared. Delete the older one and run the same command again."
-            )
+            raise other_problems(found.path, there[0].path)
 
 
 def _summary(
@@ -247,4 +262,18 @@ def _against(
 ) -> dict[str, Comparison]:
     ours = stacked({seed: found[seed] for seed in seeds})
     theirs = stacked({seed: others[seed] for seed in seeds})
-    return {turn: statistics.compare(ours[turn], theirs[turn]) for turn in ("t1", "t2")}
+
+    def aligned(values: Sequence[float]) -> tuple[float, ...]:
+        """In the order of all seeds that are found; NaN for those that cannot be compared."""
+        of = dict(zip(seeds, values, strict=True))
+        return tuple(of.get(seed, np.nan) for seed in found)
+
+    compared = {turn: statistics.compare(ours[turn], theirs[turn]) for turn in ("t1", "t2")}
+    return {
+        turn: replace(
+            of,
+            difference=replace(of.difference, per_seed=aligned(of.difference.per_seed)),
+            p_per_seed=aligned(of.p_per_seed),
+        )
+        for turn, of in compared.items()
+    }

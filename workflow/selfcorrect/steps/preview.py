@@ -25,6 +25,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect.analysis.run import open_run
 
     evidence = open_run(arguments.results, *arguments.overlay)
+    spec = evidence.report.spec
+    print(
+        f"Tasks {', '.join(spec.tasks)}; seeds {', '.join(map(str, spec.seeds))}, as "
+        f"{'the overlays say' if arguments.overlay else 'the finished tables or the default say'}; "
+        "--overlay names others."
+    )
     with files.replacing(arguments.output) as folder:
         folder.mkdir()
         tables.write(tables.tables(evidence), folder / "tables")

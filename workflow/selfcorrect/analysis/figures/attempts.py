@@ -20,6 +20,7 @@ from selfcorrect.analysis.figures.drawing import (
     sentence,
     tidy,
     titled,
+    wrapped,
 )
 from selfcorrect.analysis.figures.style import FLOW, MARKERS, colour
 from selfcorrect.analysis.flow import Flow, flow
@@ -27,6 +28,7 @@ from selfcorrect.analysis.metrics import accuracy_by_turn
 from selfcorrect.analysis.results import Place
 from selfcorrect.analysis.summary import Report
 
+PER_ROW = 3  # panels
 PARTS = {
     "kept": "right, as before",
     "gained": "right, wrong before",
@@ -44,9 +46,9 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
 def _accuracy(evidence: Evidence) -> Drawing:
     report = evidence.report
     tasks = report.spec.tasks
-    figure, grid = panels(1, len(tasks), 2.6, 2.1, sharey=True)
+    figure, shown_in = wrapped(len(tasks), PER_ROW, 2.6, 2.1, sharey=True)
     names: dict[str, str] = {}
-    for axes, task in zip(grid[0], tasks, strict=True):
+    for axes, task in zip(shown_in, tasks, strict=True):
         shown = [of for of in report.with_more_attempts("greedy") if of.task == task]
         if not shown:
             say_missing(axes, "no method was given more than two attempts")
@@ -58,14 +60,15 @@ def _accuracy(evidence: Evidence) -> Drawing:
         axes.set_xlabel("Attempt")
         in_steps(axes)
         tidy(axes)
-    grid[0, 0].set_ylabel("Accuracy (%)")
+    shown_in[0].set_ylabel("Accuracy (%)")
     handles = [Line2D([], [], color=colour(name), marker=marker, markersize=3,
                       label=report.label(name)) for name, marker in names.items()]  # fmt: skip
     if handles:
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 4))
     caption = (
-        f"Accuracy of each of several attempts, greedy decoding, {report.seeds_in_words()}; bands "
-        f"are 95 % intervals {over(report)}. A model sees the problem and {windows(report)}."
+        f"Accuracy of each of several attempts on {report.on()}, greedy decoding, "
+        f"{report.seeds_in_words()}; bands are 95 % intervals {over(report)}. A model sees the "
+        f"problem and {windows(report)}."
     )
     return Drawing("attempts", "Accuracy over attempts", "Fig. 8", figure,
                    caption + sentence(_lacking(evidence)))  # fmt: skip
@@ -123,8 +126,8 @@ def _flow(evidence: Evidence) -> Drawing:
     )  # fmt: skip
     caption = (
         "Where problems stand after each attempt and where they stood before it: right as before, "
-        "corrected, broken, or wrong as before, in percent of all problems, greedy decoding, "
-        f"{report.seeds_in_words()}."
+        f"corrected, broken, or wrong as before; {report.on()}, in percent of all, greedy "
+        f"decoding, {report.seeds_in_words()}."
     )
     return Drawing("flow", "Flow between right and wrong", "beyond the paper", figure,
                    caption + sentence(_lacking(evidence)))  # fmt: skip

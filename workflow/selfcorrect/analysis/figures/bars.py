@@ -108,14 +108,11 @@ def _whiskers(of: Estimate) -> list[list[float]]:
 
 def bars_caption(report: Report, table: str) -> str:
     """What ``bars`` shows, to stand alone."""
-    shown = report.of(table, "greedy")
     what = "ablation of SCoRe" if table == "ablations" else "method"
-    sizes = ", ".join(f"{task} ({problems} problems)" for task, problems in
-                      dict.fromkeys((of.task, of.problems) for of in shown))  # fmt: skip
     return " ".join(
         [
             f"Accuracy of the first (pale) and second (full colour) attempt of every {what} on "
-            f"{sizes or 'no task'}, greedy decoding, {report.seeds_in_words()}. "
+            f"{report.on()}, greedy decoding, {report.seeds_in_words()}. "
             f"Whiskers and brackets are 95 % intervals {over(report)}; Δ(t1,t2) is the second "
             "attempt's accuracy minus the first's, in points, its interval from paired outcomes.",
             *report.missing_in_words(table),
@@ -156,9 +153,10 @@ def transitions_caption(report: Report, table: str) -> str:
     what = "ablation of SCoRe" if table == "ablations" else "method"
     return " ".join(
         [
-            f"What the second attempt of every {what} changes: problems that it corrects (right, "
-            "full colour) and that it breaks (left, pale), in percent of all problems, greedy "
-            f"decoding, {report.seeds_in_words()}. Whiskers are 95 % intervals {over(report)}.",
+            f"What the second attempt of every {what} changes on {report.on()}: problems that it "
+            "corrects (right, full colour) and that it breaks (left, pale), in percent of all "
+            f"problems, greedy decoding, {report.seeds_in_words()}. Whiskers are 95 % intervals "
+            f"{over(report)}.",
             *report.missing_in_words(table),
         ]
     )

@@ -18,7 +18,6 @@ from selfcorrect.analysis.figures.drawing import (
     wrapped,
 )
 from selfcorrect.analysis.figures.style import OTHER, colour, tint
-from selfcorrect.analysis.results import Place
 
 BINS = [step / 50 for step in range(51)]
 PER_ROW = 5
@@ -64,13 +63,8 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
 
 def _draw(axes: Axes, evidence: Evidence, task: str, method: str) -> float:
     """Draw a method's histograms; returns the ratio that a hundredth of its traces exceed."""
-    report = evidence.report
-    places = [Place(task, method, seed) for seed in report.spec.seeds]
-    held_out = [
-        edit_ratios(evidence.grades[place].attempts, "greedy")
-        for place in places
-        if place in evidence.grades
-    ]
+    held_out = [edit_ratios(of.attempts, "greedy")
+                for of in evidence.seeds(evidence.grades, task, method)]  # fmt: skip
     if not held_out:
         say_missing(axes, "no grades")
         return 0.0

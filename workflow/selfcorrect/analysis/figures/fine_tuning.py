@@ -12,6 +12,7 @@ from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.figures.drawing import (
     Drawing,
     band,
+    fewer,
     in_steps,
     lacking,
     over,
@@ -23,6 +24,7 @@ from selfcorrect.analysis.figures.drawing import (
 )
 from selfcorrect.analysis.figures.style import OTHER, colour
 from selfcorrect.analysis.statistics import Estimate
+from selfcorrect.analysis.summary import on_tasks
 from selfcorrect.analysis.tracking import corrections
 
 WHOSE: dict[str, tuple[Literal["--", "-"], str]] = {
@@ -57,26 +59,32 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     handles = [Line2D([], [], color=OTHER, linestyle=dashes, label=label)
                for dashes, label in WHOSE.values()]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2.2)
+    problems = {of.task: rows["problem"].nunique() for of, rows in shown.items()}
     caption = (
         "Correction rate over the course of fine-tuning: of the problems whose first attempt is "
         "wrong, how many the second attempt gets right, at held-out problems. Dashed: after the "
         "base model's first attempts, the kind that it learns to correct. Solid: after its own, as "
         "in use. Step 0 is the model that it starts from. Seeds have different numbers of traces "
         "to learn from, and so of steps: the models that were kept first are put together at their "
-        "mean step, and so on, as many as every seed has. "
-        f"Greedy decoding, {report.seeds_in_words()}; bands are 95 % intervals {over(report)}."
+        f"mean step, and so on. {on_tasks(problems)}, greedy decoding, "
+        f"{report.seeds_in_words()}; bands are 95 % intervals {over(report)}."
     )
     missing = lacking(report, shown, report.spec.shown["snapshots"])
+    kept = {place: len(corrections(of)["own"]) for place, of in shown.items()}
+    missing += [f"{run}, of which {'only the start' if count == 1 else f'only {count} models'} "
+                "was kept" for run, count in fewer(report, kept)]  # fmt: skip
     yield Drawing("fine_tuning", "Correction during fine-tuning", "Fig. 5", figure,
                   caption + sentence(missing))  # fmt: skip
 
 
 def estimated(evidence: Evidence, task: str, method: str) -> dict[str, dict[float, Estimate]]:
-    """By whose first attempts and by mean step, in percent."""
+    """By whose first attempts and by mean step, in percent; of the seeds with all models kept."""
     seeds = [corrections(one) for one in evidence.seeds(evidence.snapshots, task, method)]
+    most = max((len(seed["own"]) for seed in seeds), default=0)
+    seeds = [seed for seed in seeds if len(seed["own"]) == most]
     found: dict[str, dict[float, Estimate]] = {}
     for whose in WHOSE:
-        kept = zip(*(seed[whose].items() for seed in seeds), strict=False)
+        kept = zip(*(seed[whose].items() for seed in seeds), strict=True)
         found[whose] = {
             float(np.mean([step for step, _ in at])): statistics.ratio(
                 np.stack([of.corrected for _, of in at]), np.stack([of.wrong for _, of in at])

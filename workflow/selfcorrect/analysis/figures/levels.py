@@ -21,7 +21,6 @@ from selfcorrect.analysis.figures.drawing import (
 )
 from selfcorrect.analysis.figures.style import OTHER, colour
 from selfcorrect.analysis.metrics import Shares, accuracy_by_turn
-from selfcorrect.analysis.results import Place
 from selfcorrect.analysis.statistics import Estimate
 
 SHOWN = ("base", "star_d_plus", "pair_sft_d_plus", "single_turn_rl", "multi_turn_rl_sum", "score")
@@ -52,24 +51,16 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     figure.supxlabel("Level", fontsize=8)
     figure.supylabel("Accuracy (%)", fontsize=8)
     handles = [
-        Line2D(
-            [],
-            [],
-            color=OTHER,
-            linestyle="--",
-            marker="o",
-            markersize=3,
-            markerfacecolor="#ffffff",
-            label="first attempt (t1)",
-        ),
+        Line2D([], [], color=OTHER, linestyle="--", marker="o", markersize=3,
+               markerfacecolor="#ffffff", label="first attempt (t1)"),
         Line2D([], [], color=OTHER, marker="o", markersize=3, label="second attempt (t2)"),
-    ]
+    ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2.2)
     caption = (
         "Accuracy of the first (dashed) and second (solid) attempt by the problems' level: digits "
         "of the numbers on carry, pairs of parentheses on precedence, the benchmark's own levels "
-        f"elsewhere. Greedy decoding, {report.seeds_in_words()}; whiskers are 95 % intervals "
-        f"{over(report)}."
+        f"elsewhere. {report.on()}, greedy decoding, {report.seeds_in_words()}; whiskers are 95 % "
+        f"intervals {over(report)}."
     )
     missing = lacking(report, evidence.grades, {task: [row.name for row in methods]
                                                 for task in tasks})  # fmt: skip
@@ -81,9 +72,7 @@ def by_level(evidence: Evidence, task: str, method: str) -> dict[str, tuple[Esti
     """Accuracy of the first two attempts by level, in percent; levels in order."""
     seeds: list[Shares] = []
     levels = np.array([])
-    for seed in evidence.report.spec.seeds:
-        if (found := evidence.grades.get(Place(task, method, seed))) is None:
-            continue
+    for found in evidence.seeds(evidence.grades, task, method):
         of = found.outcomes["greedy"]
         seeds.append(accuracy_by_turn(of)[:, :2])
         level = found.attempts.drop_duplicates("problem").set_index("problem")["level"]

@@ -15,7 +15,6 @@ from selfcorrect.analysis.figures.drawing import (
     sentence,
 )
 from selfcorrect.analysis.flow import known, mistakes
-from selfcorrect.analysis.results import Place
 
 SHOWN = ("base", "single_turn_rl", "multi_turn_rl_sum", "score")
 
@@ -55,10 +54,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
 def transitions(evidence: Evidence, task: str, method: str) -> pd.DataFrame | None:
     """Shares of problems by kind at the first and at the second attempt, mean of seeds."""
     found = []
-    for seed in evidence.report.spec.seeds:
-        grades = evidence.grades.get(Place(task, method, seed))
-        if grades is None:
-            continue
+    for grades in evidence.seeds(evidence.grades, task, method):
         rows = grades.attempts[grades.attempts["decoding"] == "greedy"]
         if not known(rows):
             return None

@@ -59,16 +59,16 @@ def _over_methods(evidence: Evidence, name: str, sweep: Sweep) -> Drawing:
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles),
                   handlelength=2.2)  # fmt: skip
-    attempts = max((len(of.turns) for of in report.summaries), default=2)
+    many = sorted({len(of.turns) for of in report.summaries if of.method.name in sweep.methods})
     shown = (
-        f"the first (dashed), second (solid) and last, {attempts}th, attempt (dotted), and below "
-        "Δ(t1,last)"
+        f"the first (dashed), second (solid) and last (dotted) of {' or '.join(map(str, many))} "
+        "attempts, and below Δ(t1,last)"
         if last
         else "the first (dashed) and second (solid) attempt, and below Δ(t1,t2)"
     )
     text = (
-        f"{sweep.label}: accuracy of {shown}, greedy decoding, {report.seeds_in_words()}. "
-        f"Whiskers are 95 % intervals {over(report)}."
+        f"{sweep.label}: accuracy of {shown}, on {report.on(sweep.methods)}, greedy decoding, "
+        f"{report.seeds_in_words()}. Whiskers are 95 % intervals {over(report)}."
     )
     missing = lacking(report, evidence.grades, dict.fromkeys(tasks, tuple(sweep.methods)))
     source = "Fig. 9" if name.startswith("gamma") else "beyond the paper"

@@ -47,11 +47,11 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
 
 def _changes(report: Report, logs: Logs, found: Sequence[Panel]) -> Drawing:
     tasks = report.spec.tasks
-    figure, grid = drawing.panels(1, len(tasks), 2.8, 2.1, sharey=True)
+    figure, shown_in = drawing.wrapped(len(tasks), PANELS_PER_ROW, 2.8, 2.1, sharey=True)
     handles: dict[str, Line2D] = {}
     # Only methods that can be told from others on the same axes: those of sweeps cannot.
     told = [(task, chain) for task, chain in found if chain[-1] in COLOURS]
-    for axes, task in zip(grid[0], tasks, strict=True):
+    for axes, task in zip(shown_in, tasks, strict=True):
         stages = [chain for of, chain in told if of == task]
         drawn: set[str] = set()
         for chain in stages:
@@ -73,16 +73,17 @@ def _changes(report: Report, logs: Logs, found: Sequence[Panel]) -> Drawing:
         in_steps(axes)
         axes.set_title(task if len(tasks) > 1 else "", loc="left")
         tidy(axes)
-    grid[0, 0].set_ylabel("Answers that change (%)")
+    shown_in[0].set_ylabel("Answers that change (%)")
     if handles:
         figure.legend(handles=list(handles.values()), loc="outside right upper", handlelength=3)
         width, height = figure.get_size_inches()
         figure.set_size_inches(width + LEGEND, height)  # its room is not the panels'
     text = (
         "How often the second attempt's answer differs from the first's on the sampled training "
-        f"batches, over training, {report.seeds_in_words()}, smoothed by a centred moving mean "
-        "over a twentieth of all steps. Attempts without a readable answer are compared letter by "
-        "letter. What starts from Stage I goes on from it past the dotted line."
+        f"batches of {' and '.join(tasks)}, over training, {report.seeds_in_words()}, smoothed by "
+        "a centred moving mean over a twentieth of all steps. Attempts without a readable answer "
+        "are compared letter by letter. What starts from Stage I goes on from it past the dotted "
+        "line."
     )
     if len(told) < len(found):
         text += " Methods without a colour of their own are left out."
@@ -244,9 +245,10 @@ def caption(report: Report, logs: Logs, panels: Sequence[Panel]) -> str:
         return "Accuracy on training problems over training: no training log was given."
     text = (
         "Accuracy of the first (dashed) and second (solid) attempt on the sampled training batches "
-        f"over training, {report.seeds_in_words()}. Faint lines are the single runs, step by "
-        "step; strong lines their mean, smoothed by a centred moving mean over a twentieth of all "
-        "steps. A method that starts from Stage I is shown after it, past the dotted line. A "
-        "method that is trained on one attempt has no second one here."
+        f"of {' and '.join(report.spec.tasks)} over training, {report.seeds_in_words()}. Faint "
+        "lines are the single runs, step by step; strong lines their mean, smoothed by a centred "
+        "moving mean over a twentieth of all steps. A method that starts from Stage I is shown "
+        "after it, past the dotted line. A method that is trained on one attempt has no second one "
+        "here."
     )
     return text + sentence(all_gaps(report, logs, panels))

@@ -17,8 +17,9 @@ from selfcorrect.analysis.figures.drawing import (
     tidy,
     wrapped,
 )
-from selfcorrect.analysis.figures.style import OTHER, colour
+from selfcorrect.analysis.figures.style import MARKERS, OTHER, colour
 from selfcorrect.analysis.statistics import Estimate
+from selfcorrect.analysis.summary import on_tasks
 
 PER_ROW = 3  # panels
 Curves = dict[int, tuple[Estimate, Estimate]]
@@ -29,17 +30,17 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     report = evidence.report
     tasks = report.spec.tasks
     figure, panels = wrapped(len(tasks), PER_ROW, 2.6, 2.2, sharey=True)
-    shown = {}
+    shown: dict[str, str] = {}
     for axes, task in zip(panels, tasks, strict=True):
         axes.set_title(task if len(tasks) > 1 else "", loc="left")
         ticks: set[int] = set()
         for method in evidence.methods_with(evidence.voting, task):
             curves = estimated(evidence, task, method)
-            shown[method] = colour(method)
+            mark = shown.setdefault(method, MARKERS[len(shown) % len(MARKERS)])
             ticks |= set(curves)
             for turn, dashes in enumerate(("--", "-")):
                 band(axes, list(curves), [of[turn] for of in curves.values()], linestyle=dashes,
-                     color=colour(method))  # fmt: skip
+                     color=colour(method), marker=mark, markersize=3)  # fmt: skip
         if not evidence.methods_with(evidence.voting, task):
             say_missing(axes, "no sampled traces that vote")
             continue
@@ -49,7 +50,10 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
         tidy(axes)
     panels[0].set_ylabel("Accuracy of the vote (%)")
     handles = [
-        *(Line2D([], [], color=ink, label=report.label(name)) for name, ink in shown.items()),
+        *(
+            Line2D([], [], color=colour(name), marker=mark, markersize=3, label=report.label(name))
+            for name, mark in shown.items()
+        ),
         Line2D([], [], color=OTHER, linestyle="--", label="2K in parallel"),
         Line2D([], [], color=OTHER, label="K, each corrected once"),
     ]
@@ -57,7 +61,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     caption = (
         "Accuracy of a majority vote by the number of samples it takes: 2K first attempts in "
         "parallel (dashed) against K traces whose second attempts vote (solid), "
-        f"{temperatures(evidence)}, {report.seeds_in_words()}{_problems(evidence)}. Attempts "
+        f"{temperatures(evidence)}, {report.seeds_in_words()}, {_problems(evidence)}. Attempts "
         "without a readable answer have no vote; among answers with equally many votes one is "
         "drawn, and its chance to be right is counted. Answers vote together, right or wrong, if "
         "they are the same in the grader's notation; programs if they are the same text. "
@@ -65,7 +69,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     )
     missing = lacking(report, evidence.voting, report.spec.shown["voting"])
     samples = {place: of["sample"].nunique() for place, of in evidence.voting.items()}
-    missing += [f"{run}, samples from the {count + 1}th on"
+    missing += [f"{run}, all but its first {count} samples"
                 for run, count in fewer(report, samples)]  # fmt: skip
     yield Drawing(
         "voting", "Inference compute", "Fig. 1 right", figure, caption + sentence(missing)
@@ -73,8 +77,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
 
 
 def _problems(evidence: Evidence) -> str:
-    counts = {place.task: of["problem"].nunique() for place, of in evidence.voting.items()}
-    return "".join(f", {count} problems of {task}" for task, count in counts.items())
+    return on_tasks({of.task: rows["problem"].nunique() for of, rows in evidence.voting.items()})
 
 
 def estimated(evidence: Evidence, task: str, method: str) -> Curves:

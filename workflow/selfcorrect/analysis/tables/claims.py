@@ -4,15 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from selfcorrect.analysis.claims import Finding, findings
+from selfcorrect.analysis.claims import CLAIMS, Finding, findings
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.render import NONE, Cell, Column, Table
 from selfcorrect.analysis.tables import common
 
 
 def tables(evidence: Evidence) -> Iterator[tuple[Table, pd.DataFrame]]:
-    """The one table."""
-    found = {task: findings(evidence, task) for task in evidence.report.spec.tasks}
+    """The one table; claims that only figures' attempts decide are in it where there are such."""
+    asked = [of for of in CLAIMS if not of.view or getattr(evidence, of.view)]
+    found = {task: findings(evidence, task, asked) for task in evidence.report.spec.tasks}
     yield table(evidence, found), numbers(found)
 
 
@@ -35,8 +36,7 @@ def table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
             Cell(of.claim.source),
         ]
 
-    left = dict.fromkeys(of.claim.text for rows in found.values() for of in rows
-                         if of.claim.view and of.verdict == "not tested")  # fmt: skip
+    left = [of.text for of in CLAIMS if of.view and not getattr(evidence, of.view)]
     return Table(
         name="claims",
         caption=f"The paper's claims: {', '.join(report.spec.tasks)}, {report.seeds_in_words()}, "
@@ -60,8 +60,8 @@ def table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
             "ablations are Holm's, and so is that of the method that SCoRe does not beat, among "
             "all that it is compared with. bootstrap: the difference's interval by the paired "
             "bootstrap, a check that decides nothing.",
-            *([f"Only the report's table has attempts that decide: {'; '.join(left)}."]
-              if left else []),
+            *([f"Left out, since no attempts that decide it are here: {'; '.join(left)}. The "
+               "report evaluates such attempts where the config asks for them."] if left else []),
             *report.missing_in_words(),
         ],
     )  # fmt: skip

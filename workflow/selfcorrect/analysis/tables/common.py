@@ -1,6 +1,7 @@
 """What tables share: cells, what captions and notes say, the first columns of their numbers."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -112,6 +113,11 @@ def identity(summary: Summary) -> dict[str, Any]:
     }
 
 
+def of_seeds(values: Sequence[float]) -> str:
+    """A value for each seed as JSON, null where there is none."""
+    return json.dumps([None if math.isnan(of) else float(f"{of:.10g}") for of in values])
+
+
 def estimate_columns(name: str) -> tuple[str, str, str, str]:
     """The columns of an estimate: itself, the ends of its interval, its value in each seed."""
     return name, f"{name}_low", f"{name}_high", f"{name}_per_seed"
@@ -119,6 +125,5 @@ def estimate_columns(name: str) -> tuple[str, str, str, str]:
 
 def estimate(name: str, of: Estimate) -> dict[str, Any]:
     """The values of ``estimate_columns``, in its own units."""
-    per_seed = json.dumps([float(f"{value:.10g}") for value in of.per_seed])
-    values = (of.value, of.low, of.high, per_seed)
+    values = (of.value, of.low, of.high, of_seeds(of.per_seed))
     return dict(zip(estimate_columns(name), values, strict=True))

@@ -2,7 +2,7 @@
 (Table 4).
 """
 
-import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from selfcorrect import paper
 from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.metrics import PAPER_METRICS
 from selfcorrect.analysis.render import NONE, Cell, Column, Table, number
+from selfcorrect.analysis.statistics import Comparison
 from selfcorrect.analysis.summary import Report, Summary, holm_against
 from selfcorrect.analysis.tables import common
 from selfcorrect.records import Verdict
@@ -100,7 +101,14 @@ def table(report: Report, of: MethodTable) -> Table:
     best = {task: max(summary.metrics["t2"].value for summary in shown if summary.task == task)
             for task in report.spec.tasks
             if any(summary.task == task for summary in shown)}  # fmt: skip
-    adjusted = holm_against(shown, of.reference) if of.reference != "base" else {}
+    family = [row.name for row in report.spec.methods if of.methods in row.tables]
+    adjusted = holm_against(shown, of.reference, family) if of.reference != "base" else {}
+
+    def p(summary: Summary, against: Comparison) -> str:
+        there = sum(not math.isnan(value) for value in against.p_per_seed)
+        some = f" ({there} of {len(summary.seeds)} seeds)" if there < len(summary.seeds) else ""
+        value = adjusted.get((summary.task, summary.method.name), against.p)
+        return common.p_value(value) + some
 
     def cells(summary: Summary) -> list[Cell]:
         theirs = of.paper.get(summary.method.name)
@@ -114,8 +122,7 @@ def table(report: Report, of: MethodTable) -> Table:
                           bold=is_best and name == "t2") for name in PAPER_METRICS),
             Cell(number(summary.metrics["same"].value)),
             Cell(f"{number(summary.metrics['truncated'].value)} ({summary.truncated_attempts})"),
-            Cell(common.p_value(adjusted.get((summary.task, summary.method.name), against["t2"].p))
-                 if against else NONE),
+            Cell(p(summary, against["t2"]) if against else NONE),
             *common.extent(summary),
             *(Cell(number(getattr(theirs, name, None), signed=name == "delta"))
               for name in of.columns),
@@ -143,8 +150,9 @@ def table(report: Report, of: MethodTable) -> Table:
             f"p: Acc@t2 against {report.label(of.reference)}'s on the same problems, "
             f"{common.about_the_test(report)}"
             f"{' (Holm, over the rows of a task)' if adjusted else ''}. Best Acc@t2 in bold.",
-            *(["repair: second attempts that are right after another writer's wrong program, the "
-               "task's counterpart of the paper's MBPP-R."] if repairs else []),
+            *([f"repair: second attempts that are right after another writer's wrong program "
+               f"({_repairs_in_words(report)}), the task's counterpart of the paper's MBPP-R."]
+              if repairs else []),
             _about_truncation(shown),
             *_about_the_sandbox(report, shown),
             f"Paper: {of.source}; other models and problems, so compare signs and order, not "
@@ -161,7 +169,8 @@ def numbers(report: Report, of: MethodTable) -> pd.DataFrame:
     the order of ``seeds``. ``tN_vs_base``: difference to the base's, likewise, with ``_p``. With
     another ``reference``, ``tN_vs_<reference>`` too; p as they are, not corrected for their number.
     ``paper_X``: the paper's number, which is greedy. ``repair``: second attempts that are right
-    after another writer's wrong program, where the task has such (the paper's MBPP-R).
+    after another writer's wrong program, ``repair_n`` of them, where the task has such (the
+    paper's MBPP-R). In lists, seeds that cannot be compared are null.
     """
     shown = of.shown(report)
     against = [f"{turn}_vs_{name}" for name in dict.fromkeys(("base", of.reference))
@@ -177,11 +186,12 @@ def numbers(report: Report, of: MethodTable) -> pd.DataFrame:
     rows = [_comparison_row(summary, of.paper) for summary in shown]
     repairs = [report.repair(summary) for summary in shown]
     if any(repair is not None for repair in repairs):
-        columns += [*common.estimate_columns("repair"), "paper_mbpp_r"]
+        columns += [*common.estimate_columns("repair"), "repair_n", "paper_mbpp_r"]
         for row, summary, repair in zip(rows, shown, repairs, strict=True):
             if repair is not None and summary.decoding == "greedy":
                 theirs = of.paper.get(summary.method.name)
                 row |= common.estimate("repair", repair.metrics["t2"])
+                row["repair_n"] = repair.problems
                 row["paper_mbpp_r"] = getattr(theirs, "mbpp_r", None)
     return pd.DataFrame(rows, columns=columns)
 
@@ -194,12 +204,15 @@ def _comparison_row(summary: Summary, of_paper: Mapping[str, paper.Row]) -> dict
         for turn, against in compared.items():
             row |= common.estimate(f"{turn}_vs_{name}", against.difference.percent())
             row[f"{turn}_vs_{name}_p"] = against.p
-            row[f"{turn}_vs_{name}_p_per_seed"] = json.dumps(
-                [float(f"{p:.10g}") for p in against.p_per_seed]
-            )
+            row[f"{turn}_vs_{name}_p_per_seed"] = common.of_seeds(against.p_per_seed)
     row["truncated_attempts"] = summary.truncated_attempts
     theirs = of_paper.get(summary.method.name) if summary.decoding == "greedy" else None
     return row | {f"paper_{name}": getattr(theirs, name, None) for name in PAPER_METRICS}
+
+
+def _repairs_in_words(report: Report) -> str:
+    sizes = {of.task: of.problems for of in report.summaries if of.decoding == "repair"}
+    return ", ".join(f"{count} of {task}" for task, count in sizes.items())
 
 
 def _about_the_sandbox(report: Report, shown: Sequence[Summary]) -> list[str]:
