@@ -29,7 +29,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
         if not tables and any(place.task == task for place in evidence.grades):
             continue  # a task that cannot tell mistakes apart
         order = common_order(tables)
-        figure, grid = panels(1, len(methods), 1.9, 1.9, sharey=True)
+        figure, grid = panels(1, len(methods), 2.1, 1.9, sharey=True)
         for axes, row in zip(grid[0], methods, strict=True):
             axes.set_title(row.label, loc="left")
             if row.name in tables:
