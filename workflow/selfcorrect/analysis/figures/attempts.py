@@ -126,7 +126,7 @@ def _flow(evidence: Evidence) -> Drawing:
     )  # fmt: skip
     caption = (
         "Where problems stand after each attempt and where they stood before it: right as before, "
-        f"corrected, broken, or wrong as before; {report.on()}, in percent of all, greedy "
+        f"corrected, broken, or wrong as before; on {report.on()}, in percent of all, greedy "
         f"decoding, {report.seeds_in_words()}."
     )
     return Drawing("flow", "Flow between right and wrong", "beyond the paper", figure,

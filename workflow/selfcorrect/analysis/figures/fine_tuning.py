@@ -66,7 +66,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
         "base model's first attempts, the kind that it learns to correct. Solid: after its own, as "
         "in use. Step 0 is the model that it starts from. Seeds have different numbers of traces "
         "to learn from, and so of steps: the models that were kept first are put together at their "
-        f"mean step, and so on. {on_tasks(problems)}, greedy decoding, "
+        f"mean step, and so on. On {on_tasks(problems)}, greedy decoding, "
         f"{report.seeds_in_words()}; bands are 95 % intervals {over(report)}."
     )
     missing = lacking(report, shown, report.spec.shown["snapshots"])

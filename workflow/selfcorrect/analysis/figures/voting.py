@@ -61,7 +61,7 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     caption = (
         "Accuracy of a majority vote by the number of samples it takes: 2K first attempts in "
         "parallel (dashed) against K traces whose second attempts vote (solid), "
-        f"{temperatures(evidence)}, {report.seeds_in_words()}, {_problems(evidence)}. Attempts "
+        f"{temperatures(evidence)}, {report.seeds_in_words()}, on {_problems(evidence)}. Attempts "
         "without a readable answer have no vote; among answers with equally many votes one is "
         "drawn, and its chance to be right is counted. Answers vote together, right or wrong, if "
         "they are the same in the grader's notation; programs if they are the same text. "
