@@ -59,8 +59,8 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     caption = (
         "Accuracy of the first (dashed) and second (solid) attempt by the problems' level: digits "
         "of the numbers on carry, pairs of parentheses on precedence, the benchmark's own levels "
-        f"elsewhere. On {report.on()}, greedy decoding, {report.seeds_in_words()}; whiskers are 95 % "
-        f"intervals {over(report)}."
+        f"elsewhere. On {report.on()}, greedy decoding, {report.seeds_in_words()}; whiskers are "
+        f"95 % intervals {over(report)}."
     )
     missing = lacking(report, evidence.grades, {task: [row.name for row in methods]
                                                 for task in tasks})  # fmt: skip
