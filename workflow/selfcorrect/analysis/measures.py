@@ -60,7 +60,7 @@ def between_deltas(method: str, other: str) -> Measure:
         method,
         other,
         by=lambda ours, theirs: statistics.contrast(
-            (ours["t2"] - ours["t1"]) - (theirs["t2"] - theirs["t1"])
+            ours["t2"] - ours["t1"], theirs["t2"] - theirs["t1"]
         ),
     )
 
@@ -129,7 +129,7 @@ def votes(method: str) -> Measure:
         if not found:
             return None
         parallel, corrected = found[max(found)]
-        return statistics.contrast(corrected - parallel)
+        return statistics.compare(corrected, parallel)
 
     return measure
 

@@ -26,13 +26,17 @@ covers some 85 %, the interval above 95 %.
 
 **Shape of the interval.** A variance v is turned into the number of independent problems that
 would give the same variance, n_eff = (variance of one draw) / v, as survey statistics do (Korn and
-Graubard 1998). With n_eff a share gets Wilson's interval and a paired difference Bonett and
-Price's (2012), which stay inside their range and do not shrink to nothing at 0 events. For one
-seed and greedy decoding n_eff = n, and these are exactly the textbook intervals.
+Graubard 1998), and with n_eff a share gets Wilson's interval. A difference's interval is put
+together from those of its two parts and their correlation over problems and seeds (Zou and Donner
+2008): Δ(t1,t2) from Δi→c and Δc→i, two methods' Δ from both. So no interval leaves its range,
+shrinks to nothing at 0 events or reaches far where its parts cannot be, and p, one minus the level
+at which the interval begins to hold 0, never contradicts it. For one seed and greedy decoding
+problems are all that varies, n_eff = n, and textbooks have more: Bonett and Price's (2012) interval
+of a paired difference and McNemar's exact test.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
@@ -94,36 +98,114 @@ def variance_of_mean(x: Shares) -> tuple[float, float]:
     return float(total / x.size), float(freedom)
 
 
-def _effective(x: Shares, one_draw: float) -> tuple[float, float]:
-    """n_eff of ``x`` and the quantile that belongs to its variance."""
-    variance, freedom = variance_of_mean(x)
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
-    return (one_draw / variance if variance > 0 else x.shape[1]), quantile
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """What an interval is made for: a share, a ratio, or a difference of such.
+
+    ``moved``: how far each problem of each seed moves it, (S, n), whose mean has its ``variance``.
+    ``counted``: the problems it is of, where those are few. ``interval``: by the quantile.
+    ``range``: where values can lie.
+    """
+
+    value: float
+    per_seed: tuple[float, ...]
+    moved: Shares
+    variance: float
+    freedom: float
+    counted: float
+    interval: Callable[[float], Interval]
+    range: Interval
+
+    def estimate(self) -> Estimate:
+        quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom))
+        return Estimate(self.value, *self.interval(quantile), self.per_seed)
+
+    def p(self) -> float:
+        """One minus the level at which the interval begins to hold 0."""
+        if self.value == 0:
+            return 1.0
+
+        def gap(quantile: float) -> float:
+            """How far 0 is outside, where it is."""
+            low, high = self.interval(quantile)
+            return low if self.value > 0 else -high
+
+        furthest = 40.0  # what is beyond has no p that could be told from 0
+        quantile = furthest if gap(furthest) > 0 else float(optimize.brentq(gap, 0.0, furthest))
+        return float(2 * stats.t.sf(quantile, self.freedom))
+
+
+def _share(x: Shares) -> _Term:
+    p, (variance, freedom) = float(x.mean()), variance_of_mean(x)
+    n = p * (1 - p) / variance if variance > 0 else x.shape[1]
+    per_seed = tuple(map(float, x.mean(axis=1)))
+    return _Term(p, per_seed, x, variance, freedom, np.inf, partial(_wilson, p, n), (0.0, 1.0))
+
+
+def _ratio(part: Shares, whole: Shares) -> _Term:
+    """By the ratio's linear approximation, since other problems count in every seed."""
+    of, counted = float(whole.mean()), float(whole.sum())
+    p = float(part.mean()) / of
+    moved = (part - p * whole) / of
+    variance, freedom = variance_of_mean(moved)
+    n = p * (1 - p) / variance if variance > 0 else counted / len(whole)
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN for seeds in which nothing counts
+        per_seed = tuple(map(float, part.mean(axis=1) / whole.mean(axis=1)))
+    interval = partial(_wilson, p, n)
+    return _Term(p, per_seed, moved, variance, freedom, counted, interval, (0.0, 1.0))
+
+
+def _minus(one: _Term, other: _Term) -> _Term:
+    """Zou and Donner's interval of a difference."""
+    moved = one.moved - other.moved
+    variance, freedom = variance_of_mean(moved)
+    # Wilson's interval takes z as known: where a handful counts, that would promise too much.
+    counted = min(one.counted, other.counted)
+    freedom = min(freedom, max(counted - 1, 1))
+    spread = 2 * np.sqrt(one.variance * other.variance)
+    shared = one.variance + other.variance - variance
+    correlation = float(np.clip(shared / spread, -1, 1)) if spread else 0.0
+    value = one.value - other.value
+    least, most = one.range[0] - other.range[1], one.range[1] - other.range[0]
+
+    def half(mine: float, their: float) -> float:
+        return float(np.sqrt(max(mine**2 + their**2 - 2 * correlation * mine * their, 0.0)))
+
+    def interval(quantile: float) -> Interval:
+        (low, high), (their_low, their_high) = one.interval(quantile), other.interval(quantile)
+        return (max(value - half(one.value - low, their_high - other.value), least),
+                min(value + half(high - one.value, other.value - their_low), most))  # fmt: skip
+
+    per_seed = tuple(mine - their for mine, their in zip(one.per_seed, other.per_seed, strict=True))
+    return _Term(value, per_seed, moved, variance, freedom, counted, interval, (least, most))
+
+
+def _difference(gap: Shares) -> _Term:
+    """A mean of ``gap``, (S, n) from -1 to 1: what is above 0 minus what is below."""
+    return _minus(_share(np.maximum(gap, 0)), _share(np.maximum(-gap, 0)))
 
 
 def share(x: Shares) -> Estimate:
     """A share of problems, ``x`` (S, n) in 0..1, with Wilson's interval at n_eff."""
-    p = float(x.mean())
-    low, high = _wilson(p, *_effective(x, p * (1 - p)))
-    return Estimate(p, low, high, tuple(map(float, x.mean(axis=1))))
+    return _share(x).estimate()
 
 
-def difference(gain: Shares, loss: Shares) -> Estimate:
-    """mean(gain) - mean(loss), both (S, n) in 0..1, with Bonett and Price's interval at n_eff.
+def difference(gap: Shares) -> Estimate:
+    """The mean of differences per problem, ``gap`` (S, n) from -1 to 1, as Δ(t1,t2) is.
 
-    For Δ(t1,t2): gain is wrong → right and loss is right → wrong.
+    With Bonett and Price's interval for one seed, Zou and Donner's for several.
     """
-    up, down = float(gain.mean()), float(loss.mean())
-    n, z = _effective(gain - loss, up + down - (up - down) ** 2)
+    if len(gap) > 1:
+        return _difference(gap).estimate()
+    up, down = float(np.maximum(gap, 0).mean()), float(np.maximum(-gap, 0).mean())
+    variance, freedom = variance_of_mean(gap)
+    n = (up + down - (up - down) ** 2) / variance if variance > 0 else gap.shape[1]
     p_up, p_down = (up * n + 1) / (n + 2), (down * n + 1) / (n + 2)
     centre = p_up - p_down
-    half = z * np.sqrt((p_up + p_down - centre**2) / (n + 2))
-    return Estimate(
-        value=up - down,
-        low=float(max(centre - half, -1.0)),
-        high=float(min(centre + half, 1.0)),
-        per_seed=tuple(map(float, gain.mean(axis=1) - loss.mean(axis=1))),
-    )
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
+    half = quantile * np.sqrt((p_up + p_down - centre**2) / (n + 2))
+    low, high = float(max(centre - half, -1.0)), float(min(centre + half, 1.0))
+    return Estimate(up - down, low, high, (up - down,))
 
 
 def ratio(part: Shares, whole: Shares) -> Estimate:
@@ -135,28 +217,10 @@ def ratio(part: Shares, whole: Shares) -> Estimate:
     """
     if not whole.any():
         return Estimate(np.nan, 0.0, 1.0, (np.nan,) * len(whole))
-    p, n, moved = _linearised(part, whole)
-    _, freedom = variance_of_mean(moved)
-    low, high = _wilson(p, n, float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)))
-    return Estimate(p, low, high, _ratio_per_seed(part, whole))
+    return _ratio(part, whole).estimate()
 
 
-def _linearised(part: Shares, whole: Shares) -> tuple[float, float, Shares]:
-    """A ratio, its n_eff, and how far each problem of each seed moves it, (S, n)."""
-    of = float(whole.mean())
-    p = float(part.mean()) / of
-    moved = (part - p * whole) / of
-    variance, _ = variance_of_mean(moved)
-    return p, p * (1 - p) / variance if variance > 0 else whole.sum() / len(whole), moved
-
-
-def _ratio_per_seed(part: Shares, whole: Shares) -> tuple[float, ...]:
-    """NaN for seeds in which nothing counts."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return tuple(map(float, part.mean(axis=1) / whole.mean(axis=1)))
-
-
-def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
+def _wilson(p: float, n: float, z: float) -> Interval:
     """Wilson's interval of a share of ``n`` problems."""
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
@@ -185,93 +249,58 @@ def mcnemar(ours: Shares, theirs: Shares) -> float:
 def compare(ours: Shares, theirs: Shares) -> Comparison:
     """Two models on the same problems and seeds, each (S, n).
 
-    One seed: McNemar's exact test, or for means of sampled traces the paired normal test. Several
-    seeds: the paired t test on the crossed variance of the difference.
+    The p of a seed's 0/1 outcomes is McNemar's exact test's, others are the interval's.
     """
     gap = ours - theirs
     p_per_seed = tuple(
-        mcnemar(mine, other) if _binary(mine, other) else _paired(mine - other)
+        mcnemar(mine, other)
+        if bool(np.isin((mine, other), (0, 1)).all())
+        else _difference((mine - other)[None]).p()
         for mine, other in zip(ours, theirs, strict=True)
     )
     return Comparison(
-        difference=difference(np.maximum(gap, 0), np.maximum(-gap, 0)),
-        p=p_per_seed[0] if len(gap) == 1 else _paired(gap),
+        difference=difference(gap),
+        p=p_per_seed[0] if len(gap) == 1 else _difference(gap).p(),
         p_per_seed=p_per_seed,
         bootstrap=partial(bootstrap, gap),
     )
 
 
-def contrast(gap: Shares) -> Comparison:
-    """The mean of differences per problem, (S, n), each from -2 to 2 as those of two Δ are.
-
-    The interval is the paired t test's.
-    """
-    variance, freedom = variance_of_mean(gap)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance))
-    value = float(gap.mean())
-    per_seed = tuple(map(float, gap.mean(axis=1)))
-    estimate = Estimate(value, value - half, value + half, per_seed)
-    p_per_seed = tuple(map(_paired, gap))
-    return Comparison(estimate, _paired(gap), p_per_seed, partial(bootstrap, gap))
+def contrast(ours: Shares, theirs: Shares) -> Comparison:
+    """How much more one model gains than another, each (S, n) from -1 to 1 as Δ(t1,t2) is."""
+    terms = [
+        _minus(_difference(ours[seeds]), _difference(theirs[seeds]))
+        for seeds in (slice(None), *map(_only, range(len(ours))))
+    ]
+    return _comparison(terms, partial(bootstrap, ours - theirs))
 
 
 def contrast_of_ratios(ours: Ratio, theirs: Ratio) -> Comparison | None:
     """Difference of two ratios (part, whole) on the same problems and seeds; see ``ratio``.
 
-    The interval is put together from both ratios' own (Zou and Donner 2008), so that it does not
-    shrink to nothing where few problems count, with their correlation over shared problems and
-    seeds; p is one minus the level at which it begins to hold 0. None where nothing counts at all.
+    None where nothing counts at all, NaN in a seed of which that is so.
     """
     if not (ours[1].any() and theirs[1].any()):
         return None
-    value, p = _ratios_apart(ours, theirs)
-    mine, other = _ratio_per_seed(*ours), _ratio_per_seed(*theirs)
-    per_seed = [
-        _ratios_apart(*((part[[seed]], whole[[seed]]) for part, whole in (ours, theirs)))[1]
-        if np.isfinite(mine[seed] + other[seed]) else np.nan
-        for seed in range(len(mine))
-    ]  # fmt: skip
-    apart = tuple(one - two for one, two in zip(mine, other, strict=True))
-    return Comparison(
-        replace(value, per_seed=apart),
-        p,
-        tuple(per_seed),
-        partial(_bootstrap_of_ratios, ours, theirs),
-    )
+    terms = [
+        _minus(*(_ratio(part[seeds], whole[seeds]) for part, whole in (ours, theirs)))
+        if ours[1][seeds].any() and theirs[1][seeds].any()
+        else None
+        for seeds in (slice(None), *map(_only, range(len(ours[1]))))
+    ]
+    return _comparison(terms, partial(_bootstrap_of_ratios, ours, theirs))
 
 
-def _ratios_apart(ours: Ratio, theirs: Ratio) -> tuple[Estimate, float]:
-    """The difference of two ratios with its interval, and p."""
-    (one, n, moved), (other, their_n, their_moved) = _linearised(*ours), _linearised(*theirs)
-    variance, freedom = variance_of_mean(moved - their_moved)
-    # Wilson's interval takes z as known: where a handful counts, that would promise too much.
-    freedom = min(freedom, max(min(float(ours[1].sum()), float(theirs[1].sum())) - 1, 1))
-    own, their_own = variance_of_mean(moved)[0], variance_of_mean(their_moved)[0]
-    spread = 2 * np.sqrt(own * their_own)
-    correlation = float(np.clip((own + their_own - variance) / spread, -1, 1)) if spread else 0.0
+def _only(seed: int) -> slice:
+    return slice(seed, seed + 1)
 
-    def interval(z: float) -> Interval:
-        (low, high), (their_low, their_high) = _wilson(one, n, z), _wilson(other, their_n, z)
 
-        def half(mine: float, theirs: float) -> float:
-            return float(np.sqrt(max(mine**2 + theirs**2 - 2 * correlation * mine * theirs, 0.0)))
-
-        value = one - other
-        return (max(value - half(one - low, their_high - other), -1.0),
-                min(value + half(high - one, other - their_low), 1.0))  # fmt: skip
-
-    def gap(z: float) -> float:
-        """How far 0 is outside, where it is."""
-        low, high = interval(z)
-        return low if one > other else -high
-
-    low, high = interval(float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)))
-    found = Estimate(one - other, low, high, ())
-    if one == other:
-        return found, 1.0
-    furthest = 40.0  # of a quantile: what is beyond has no p that could be told from 0
-    z = furthest if gap(furthest) > 0 else float(optimize.brentq(gap, 0.0, furthest))
-    return found, float(2 * stats.t.sf(z, freedom))
+def _comparison(terms: Sequence[_Term | None], bootstrap: Callable[[], Interval]) -> Comparison:
+    """Of a difference in all seeds together, and in each."""
+    of_all, *by_seed = terms
+    assert of_all is not None
+    p_per_seed = tuple(np.nan if of is None else of.p() for of in by_seed)
+    return Comparison(of_all.estimate(), of_all.p(), p_per_seed, bootstrap)
 
 
 def bootstrap(gap: Shares) -> Interval:
@@ -306,15 +335,3 @@ def _draws(*sizes: int) -> tuple[Shares, ...]:
     """For each size, how often each thing is drawn, as its weight in a mean: (REPLICATES, size)."""
     rng = np.random.default_rng(0)
     return tuple(rng.multinomial(n, np.full(n, 1 / n), REPLICATES) / n for n in sizes)
-
-
-def _binary(*arrays: Shares) -> bool:
-    return all(bool(np.isin(array, (0, 1)).all()) for array in arrays)
-
-
-def _paired(gap: Shares) -> float:
-    gap = np.atleast_2d(gap)
-    variance, freedom = variance_of_mean(gap)
-    if variance == 0:
-        return 0.0 if gap.mean() else 1.0
-    return float(2 * stats.t.sf(abs(gap.mean()) / np.sqrt(variance), freedom))

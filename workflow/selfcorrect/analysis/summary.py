@@ -112,9 +112,16 @@ class Report:
         shown = {row.name: row.label for row in self.spec.methods}
         return (self.spec.trained | shown).get(node, node)
 
-    def on(self, methods: Collection[str] | None = None) -> str:
-        """The tasks with their number of problems, for captions; of all methods or of some."""
-        asked = (of for of in self.summaries if methods is None or of.method.name in methods)
+    def on(
+        self, methods: Collection[str] | None = None, tasks: Collection[str] | None = None
+    ) -> str:
+        """Tasks with their number of problems, for captions: all, or of some methods, or some."""
+        asked = (
+            of
+            for of in self.summaries
+            if (methods is None or of.method.name in methods)
+            and (tasks is None or of.task in tasks)
+        )
         return on_tasks({of.task: of.problems for of in asked if of.decoding == "greedy"})
 
 
@@ -214,7 +221,7 @@ def _summary(
     turns = min(of.shape[1] for of in accuracies)  # a seed may have had fewer attempts
     by_turn = np.stack([of[:, :turns] for of in accuracies])  # (S, n, T)
     estimates = {name: statistics.share(values) for name, values in shares.items()}
-    estimates["delta"] = statistics.difference(shares["i_to_c"], shares["c_to_i"])
+    estimates["delta"] = statistics.difference(shares["t2"] - shares["t1"])
     return Summary(
         task=task,
         method=row,
