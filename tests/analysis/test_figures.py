@@ -6,14 +6,17 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from synthetic import attempt_rows, make_job
 
+from selfcorrect import config
 from selfcorrect.analysis import figures
 from selfcorrect.analysis.evidence import Evidence, read_evidence
 from selfcorrect.analysis.figures import bars, fine_tuning
@@ -21,8 +24,10 @@ from selfcorrect.analysis.figures import training as curves
 from selfcorrect.analysis.figures.style import COLOURS, dashes, style
 from selfcorrect.analysis.results import Place, read_all_grades, read_all_logs
 from selfcorrect.analysis.summary import summarise
+from selfcorrect.plan import Plan
 from selfcorrect.spec import Sweep
 
+REPOSITORY = Path(__file__).parents[2]
 TRACES = ["rr"] * 5 + ["rw"] * 3 + ["wr"] * 5 + ["ww"] * 7
 STEPS = [(0.4 + step / 200, 0.4 + step / 100) for step in range(40)]
 
@@ -244,6 +249,14 @@ def test_every_method_has_a_colour_of_its_own():
     assert len(set(COLOURS.values())) == len(COLOURS)
 
 
+def test_methods_that_share_the_axes_of_many_attempts_have_colours():
+    for overlay in [None, *sorted((REPOSITORY / "config/experiments").glob("*.yaml"))]:
+        raw = config.default(REPOSITORY)
+        raw = config.merged(raw, yaml.safe_load(overlay.read_text())) if overlay else raw
+        shown = Plan(config.load(raw)).report().shown["attempts"]
+        assert {name for of in shown.values() for name in of} <= set(COLOURS), overlay
+
+
 def test_the_log_reads_numbers_as_the_trainer_writes_them(tmp_path):
     path = tmp_path / "results" / "carry" / "score" / "seed0" / "training.jsonl"
     path.parent.mkdir(parents=True)
@@ -335,13 +348,26 @@ def test_a_sweep_shows_what_is_there_and_names_the_rest(write_grades):
     (drawing,) = (of for of in figures.drawings(evidence) if of.name == "sweep_alpha")
     assert "Missing: Single-turn RL on carry." in drawing.caption
     upper, lower = drawing.figure.axes
-    t1, t2 = (
-        line for line in upper.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"
-    )
-    assert list(t1.get_xdata()) == list(t2.get_xdata()) == [0, 10]
-    assert list(t1.get_ydata()) == pytest.approx([40.0, 40.0])
-    assert list(t2.get_ydata()) == pytest.approx([50.0, 50.0])
+    t1, t2 = (line for line in upper.lines if line.get_marker() == "o")
+    assert list(t1.get_xdata()) == list(t2.get_xdata()) == [0, 10, 30]
+    assert list(t1.get_ydata()) == pytest.approx([40.0, 40.0, np.nan], nan_ok=True)
+    assert list(t2.get_ydata()) == pytest.approx([50.0, 50.0, np.nan], nan_ok=True)
     assert lower.get_xlabel() == "α"
+
+
+def test_a_sweep_has_a_gap_where_a_value_is_not_there_and_marks_what_is_partly(write_grades):
+    sweep = Sweep(label="α", methods={"base": 0, "single_turn_rl": 10, "score": 30})
+    job = make_job(seeds=(0, 1)).model_copy(update={"sweeps": {"alpha": sweep}})
+    graded = [write_grades("base", TRACES, seed=0), write_grades("base", TRACES, seed=1),
+              write_grades("score", TRACES, seed=1)]  # fmt: skip
+    (drawing,) = (of for of in figures.drawings(read_evidence(job, graded))
+                  if of.name == "sweep_alpha")  # fmt: skip
+    upper, _ = drawing.figure.axes
+    _, t2 = (line for line in upper.lines if line.get_marker() == "o")
+    gaps = np.isnan(np.array(t2.get_ydata(), float))
+    assert gaps.tolist() == [False, True, False]  # no line through it
+    (mark,) = (text for text in upper.texts if "seeds" in text.get_text())
+    assert mark.get_text() == "1 of 2 seeds" and mark.xy[0] == 30
 
 
 def test_a_sweep_over_tasks_has_a_line_a_method(write_grades):

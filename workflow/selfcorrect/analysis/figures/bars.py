@@ -15,20 +15,24 @@ from selfcorrect.analysis.summary import Report, Summary
 from selfcorrect.reporting import MethodRow
 
 PER_ROW = 3  # panels
-TITLES = {"main": "Self-correction of every method", "ablations": "Ablations of SCoRe"}
+TITLES = {
+    "main": ("Self-correction of every method", "Fig. 1 left"),
+    "ablations": ("Ablations of SCoRe", "Table 4"),
+}
+WHAT = {"main": "every method", "ablations": "SCoRe, its ablations and their references"}
 
 
 def drawings(evidence: Evidence) -> Iterator[Drawing]:
     """Two figures for each table of methods: accuracies, and changes between right and wrong."""
     report = evidence.report
-    for table, title in TITLES.items():
+    for table, (title, source) in TITLES.items():
         if any(table in row.tables for row in report.spec.methods):
             caption = bars_caption(report, table)
             figure = bars(report, table)
-            yield Drawing(f"bars_{table}", title, "Fig. 1 left", figure, caption)
+            yield Drawing(f"bars_{table}", title, source, figure, caption)
             caption = transitions_caption(report, table)
             figure = transitions(report, table)
-            yield Drawing(f"transitions_{table}", f"{title}: what changes", "Fig. 1 left", figure,
+            yield Drawing(f"transitions_{table}", f"{title}: what changes", source, figure,
                           caption)  # fmt: skip
 
 
@@ -108,10 +112,9 @@ def _whiskers(of: Estimate) -> list[list[float]]:
 
 def bars_caption(report: Report, table: str) -> str:
     """What ``bars`` shows, to stand alone."""
-    what = "ablation of SCoRe" if table == "ablations" else "method"
     return " ".join(
         [
-            f"Accuracy of the first (pale) and second (full colour) attempt of every {what} on "
+            f"Accuracy of the first (pale) and second (full colour) attempt of {WHAT[table]} on "
             f"{report.on()}, greedy decoding, {report.seeds_in_words()}. "
             f"Whiskers and brackets are 95 % intervals {over(report)}; Δ(t1,t2) is the second "
             "attempt's accuracy minus the first's, in points, its interval from paired outcomes.",
@@ -150,10 +153,9 @@ def transitions(report: Report, table: str) -> Figure:
 
 def transitions_caption(report: Report, table: str) -> str:
     """What ``transitions`` shows, to stand alone."""
-    what = "ablation of SCoRe" if table == "ablations" else "method"
     return " ".join(
         [
-            f"What the second attempt of every {what} changes on {report.on()}: problems that it "
+            f"What the second attempt of {WHAT[table]} changes on {report.on()}: problems that it "
             "corrects (right, full colour) and that it breaks (left, pale), in percent of all "
             f"problems, greedy decoding, {report.seeds_in_words()}. Whiskers are 95 % intervals "
             f"{over(report)}.",

@@ -64,11 +64,15 @@ def say_missing(axes: Axes, what: str) -> None:
 
 
 def band(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], **line: Any) -> None:
-    """Estimates in percent over ``x`` as a line, with their intervals as a band around it."""
+    """Estimates in percent over ``x`` as a line, with their intervals as a band around it.
+
+    What is of nothing, and so NaN, is a gap.
+    """
     how: dict[str, Any] = {"marker": "o", "markersize": 2.5, "lw": 1.2, **line}
     (drawn,) = axes.plot(x, [of.value for of in estimates], **how)
     axes.fill_between(
         x, [of.low for of in estimates], [of.high for of in estimates],
+        where=[of.value == of.value for of in estimates],
         color=drawn.get_color(), alpha=0.15, linewidth=0,
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """How much second attempts change (Fig. 4): histograms of the edit-distance ratio."""
 
 from collections.abc import Iterator
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from selfcorrect.analysis.figures.drawing import (
 from selfcorrect.analysis.figures.style import OTHER, colour, tint
 
 BINS = [step / 50 for step in range(51)]
-PER_ROW = 5
+PER_ROW = 4
 BEYOND = 1e-2  # of a method's traces, at most, that are not shown
 
 
@@ -29,11 +30,11 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     report = evidence.report
     for task in report.spec.tasks:
         methods = [row for row in report.spec.methods if "main" in row.tables]
-        figure, panels = wrapped(len(methods), PER_ROW, 1.45, 1.25, sharex=True)
+        figure, panels = wrapped(len(methods), PER_ROW, 1.55, 1.3, sharex=True)
         reached = 0.0
         for axes, row in zip(panels, methods, strict=True):
             reached = max(reached, _draw(axes, evidence, task, row.name))
-            axes.set_title(row.label, loc="left", fontsize=7)
+            axes.set_title(fill(row.label, 24), loc="left")
             axes.tick_params(labelbottom=True, labelsize=7)
             tidy(axes)
         panels[0].set_xlim(0, min(1.0, reached + 2 * BINS[1]) if reached else 1.0)
@@ -47,11 +48,12 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
             loc="outside upper center", ncols=2,
         )  # fmt: skip
         caption = (
-            f"How much the second attempt differs from the first on {task}: edit distance in "
-            "characters over the sum of both lengths, 0 for a copy, greedy decoding, all seeds "
-            "together. Filled: held-out problems; outlined, where sampled: training problems. "
-            "Every panel's vertical axis is its own; at most a hundredth of a method's traces is "
-            "beyond the horizontal one."
+            f"How much the second attempt differs from the first on {report.on(tasks=[task])}: "
+            "edit distance in characters over the sum of both lengths, 0 for a copy, greedy "
+            f"decoding{', all seeds together' * (len(report.spec.seeds) > 1)}, with the share of "
+            "copies at held-out problems. Filled: held-out problems; outlined, where sampled: "
+            "training problems. Every panel's vertical axis is its own; at most a hundredth of a "
+            "method's traces is beyond the horizontal one."
         )
         missing = lacking(report, evidence.grades, {task: [row.name for row in methods]})
         asked = {task: report.spec.shown["familiar"].get(task, ())}
@@ -69,7 +71,10 @@ def _draw(axes: Axes, evidence: Evidence, task: str, method: str) -> float:
         say_missing(axes, "no grades")
         return 0.0
     own = colour(method)
-    _histogram(axes, np.concatenate(held_out), facecolor=tint(own), edgecolor=own, linewidth=0.6)
+    ratios = np.concatenate(held_out)
+    _histogram(axes, ratios, facecolor=tint(own), edgecolor=own, linewidth=0.6)
+    axes.text(0.97, 0.95, f"{100 * (ratios == 0).mean():.0f} % copies", ha="right", va="top",
+              transform=axes.transAxes, fontsize=7)  # fmt: skip
     familiar = [edit_ratios(of, "familiar")
                 for of in evidence.seeds(evidence.familiar, task, method)]  # fmt: skip
     if familiar:

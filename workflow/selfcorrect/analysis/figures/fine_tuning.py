@@ -62,12 +62,13 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     problems = {of.task: rows["problem"].nunique() for of, rows in shown.items()}
     caption = (
         "Correction rate over the course of fine-tuning: of the problems whose first attempt is "
-        "wrong, how many the second attempt gets right, at held-out problems. Dashed: after the "
-        "base model's first attempts, the kind that it learns to correct. Solid: after its own, as "
-        "in use. Step 0 is the model that it starts from. Seeds have different numbers of traces "
-        "to learn from, and so of steps: the models that were kept first are put together at their "
-        f"mean step, and so on. On {on_tasks(problems)}, greedy decoding, "
-        f"{report.seeds_in_words()}; bands are 95 % intervals {over(report)}."
+        "wrong, how many the second attempt gets right, at held-out problems; none is drawn where "
+        "no attempt is wrong. Dashed: after the base model's first attempts, the kind that it "
+        "learns to correct. Solid: after its own, as in use. Step 0 is the model that it starts "
+        "from. Seeds have different numbers of traces to learn from, and so of steps: the models "
+        "that were kept first are put together at their mean step, and so on. On "
+        f"{on_tasks(problems)}, greedy decoding, {report.seeds_in_words()}; bands are 95 % "
+        f"intervals {over(report)}."
     )
     missing = lacking(report, shown, report.spec.shown["snapshots"])
     kept = {place: len(corrections(of)["own"]) for place, of in shown.items()}

@@ -1,6 +1,7 @@
 """Accuracy by level: which problems the attempts of each method are right on."""
 
 from collections.abc import Iterator
+from itertools import product
 from textwrap import fill
 
 import numpy as np
@@ -12,18 +13,19 @@ from selfcorrect.analysis.figures.drawing import (
     Drawing,
     lacking,
     over,
-    panels,
     say_missing,
     sentence,
     tidy,
     titled,
     whiskers,
+    wrapped,
 )
 from selfcorrect.analysis.figures.style import OTHER, colour
 from selfcorrect.analysis.metrics import Shares, accuracy_by_turn
 from selfcorrect.analysis.statistics import Estimate
 
 SHOWN = ("base", "star_d_plus", "pair_sft_d_plus", "single_turn_rl", "multi_turn_rl_sum", "score")
+PER_ROW = 3  # panels
 
 
 def drawings(evidence: Evidence) -> Iterator[Drawing]:
@@ -31,23 +33,23 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     report = evidence.report
     tasks = report.spec.tasks
     methods = [row for row in report.spec.methods if row.name in SHOWN] or report.spec.methods
-    figure, grid = panels(len(tasks), len(methods), 1.5, 1.5, sharey=True)
-    for cells, task in zip(grid, tasks, strict=True):
-        for axes, row in zip(cells, methods, strict=True):
-            levels = by_level(evidence, task, row.name)
-            if not levels:
-                say_missing(axes, "no grades")
-            elif set(levels) == {""}:
-                say_missing(axes, "problems without levels")
-                levels = {}
-            for turn, dashes in enumerate(("--", "-")):
-                whiskers(axes, [at + 0.12 * (turn - 0.5) for at in range(len(levels))],
-                         [of[turn] for of in levels.values()], hollow=turn == 0,
-                         linestyle=dashes, color=colour(row.name))  # fmt: skip
-            axes.set_xticks(range(len(levels)), list(levels))
-            axes.set(xlim=(-0.5, max(len(levels), 1) - 0.5), ylim=(0, 100))
-            axes.set_title(fill(titled(report, row.name, task), 24), loc="left", fontsize=7)
-            tidy(axes)
+    shown = list(product(tasks, methods))
+    figure, cells = wrapped(len(shown), PER_ROW, 2.05, 1.6, sharey=True)
+    for axes, (task, row) in zip(cells, shown, strict=True):
+        levels = by_level(evidence, task, row.name)
+        if not levels:
+            say_missing(axes, "no grades")
+        elif set(levels) == {""}:
+            say_missing(axes, "problems without levels")
+            levels = {}
+        for turn, dashes in enumerate(("--", "-")):
+            whiskers(axes, [at + 0.12 * (turn - 0.5) for at in range(len(levels))],
+                     [of[turn] for of in levels.values()], hollow=turn == 0,
+                     linestyle=dashes, color=colour(row.name))  # fmt: skip
+        axes.set_xticks(range(len(levels)), list(levels))
+        axes.set(xlim=(-0.5, max(len(levels), 1) - 0.5), ylim=(-3, 103))
+        axes.set_title(fill(titled(report, row.name, task), 34), loc="left")
+        tidy(axes)
     figure.supxlabel("Level", fontsize=8)
     figure.supylabel("Accuracy (%)", fontsize=8)
     handles = [

@@ -10,13 +10,14 @@ from selfcorrect.analysis.evidence import Evidence
 from selfcorrect.analysis.figures.drawing import (
     Drawing,
     lacking,
-    panels,
     say_missing,
     sentence,
+    wrapped,
 )
 from selfcorrect.analysis.flow import known, mistakes
 
 SHOWN = ("base", "single_turn_rl", "multi_turn_rl_sum", "score")
+PER_ROW = 2  # panels
 
 
 def drawings(evidence: Evidence) -> Iterator[Drawing]:
@@ -29,8 +30,8 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
         if not tables and any(place.task == task for place in evidence.grades):
             continue  # a task that cannot tell mistakes apart
         order = common_order(tables)
-        figure, grid = panels(1, len(methods), 2.1, 1.9, sharey=True)
-        for axes, row in zip(grid[0], methods, strict=True):
+        figure, cells = wrapped(len(methods), PER_ROW, 3.1, 2.5, sharex=True, sharey=True)
+        for axes, row in zip(cells, methods, strict=True):
             axes.set_title(row.label, loc="left")
             if row.name in tables:
                 _matrix(axes, tables[row.name].reindex(index=order, columns=order, fill_value=0))
@@ -85,6 +86,7 @@ def _matrix(axes: Axes, table: pd.DataFrame) -> None:
                 axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=6,
                           color="#ffffff" if value > 36 else "#000000")  # fmt: skip
     kinds = list(table.index)
-    axes.set_xticks(range(len(kinds)), kinds, rotation=60, ha="right", fontsize=6)
-    axes.set_yticks(range(len(kinds)), kinds, fontsize=6)
+    axes.set_xticks(range(len(kinds)), kinds, rotation=45, ha="right",
+                    rotation_mode="anchor", fontsize=7)  # fmt: skip
+    axes.set_yticks(range(len(kinds)), kinds, fontsize=7)
     axes.tick_params(length=0)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's colour-blind safe palette, with another shade of a hue for a method's relative, a
 # yellow that can be seen on white, and grey for black, on which whiskers would not be seen. Every
-# figure has them. Fifteen colours cannot all be told apart by everybody: where several methods
-# share axes, dashes or markers differ too.
+# figure has them; below the config's methods, those of the open questions. So many colours cannot
+# all be told apart by everybody: where several methods share axes, dashes or markers differ too.
 COLOURS = {
     "base": "#6a6a6a",
     "self_refine": "#959595",
@@ -29,6 +29,12 @@ COLOURS = {
     "score_without_shaping": "#d55e00",
     "score_star_stage2": "#00507d",
     "score_gamma": "#8e4369",
+    "stage1_three": "#8f86d1",
+    "score_three": "#332288",
+    "stage1_four": "#c98a93",
+    "score_four": "#a83a4c",
+    "score_one_stage_half": "#b35fa8",
+    "score_one_stage_whole": "#5e7d00",
 }
 OTHER = "#4d4d4d"
 DASHES: dict[str, Any] = {
@@ -37,6 +43,12 @@ DASHES: dict[str, Any] = {
     "score_without_stage1": (0, (6, 1.5, 1, 1.5)),
     "score_without_shaping": (0, (2.5, 1.5)),
     "score_gamma": (0, (6, 1, 1, 1, 1, 1)),
+    "stage1_three": (0, (3, 1)),
+    "score_three": (0, (3, 1)),
+    "stage1_four": (0, (1.5, 1)),
+    "score_four": (0, (1.5, 1)),
+    "score_one_stage_half": (0, (8, 2)),
+    "score_one_stage_whole": (0, (8, 2, 2, 2)),
 }
 MARKERS = "os^Dv"
 # Where problems stand after an attempt: right in blues, wrong in oranges, what changed strong.

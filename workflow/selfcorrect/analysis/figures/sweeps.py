@@ -1,6 +1,7 @@
 """One setting over several values (Fig. 9 is that of γ): accuracy of both attempts, and Δ."""
 
 from collections.abc import Callable, Iterator, Sequence
+from math import nan
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -17,12 +18,13 @@ from selfcorrect.analysis.figures.drawing import (
     tidy,
     whiskers,
 )
-from selfcorrect.analysis.figures.style import MARKERS, OTHER, colour
+from selfcorrect.analysis.figures.style import MARKERS, MISSING, OTHER, colour
 from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report, Summary
 from selfcorrect.spec import Sweep
 
 LAST = "#999999"  # last attempts
+NOTHING = Estimate(nan, nan, nan, ())
 Point = tuple[float | str, Summary | None]  # a value, and what came out
 
 
@@ -47,6 +49,7 @@ def _over_methods(evidence: Evidence, name: str, sweep: Sweep) -> Drawing:
         upper, lower = grid[:, column]
         _line(upper, points, _first, hollow=True, color=ink, linestyle="--")
         _line(upper, points, _second, color=ink)
+        _mark(upper, report, points)
         if last:
             _line(upper, points, _last, color=LAST, linestyle=":")
         _line(lower, points, (lambda of: of.gain) if last else _delta, color=ink)
@@ -86,6 +89,7 @@ def _over_tasks(evidence: Evidence, name: str, sweep: Sweep) -> Drawing:
         ]
         how: dict[str, Any] = {"color": colour(method), "marker": MARKERS[at % len(MARKERS)]}
         _line(upper, points, _second, **how)
+        _mark(upper, report, points)
         _line(lower, points, _delta, **how)
     _finish(upper, lower, sweep, list(lines.values()), "")
     upper.set_ylabel("Accuracy@t2 (%)")
@@ -137,11 +141,25 @@ def _line(
     **line: Any,
 ) -> None:
     """What came out over the values, with whiskers; words stand side by side and are not joined."""
-    there = [(at, value, what(of)) for at, (value, of) in enumerate(points) if of is not None]
-    words = any(isinstance(value, str) for _, value, _ in there)
-    x = [at if words else float(value) for at, value, _ in there]
+    words = any(isinstance(value, str) for value, _ in points)
     how = {**line, "linestyle": "none"} if words else line
-    whiskers(axes, x, [of for *_, of in there], hollow=hollow, **how)
+    # A value that is not there is a gap: nothing is drawn through it.
+    whiskers(axes, _places(points), [NOTHING if of is None else what(of) for _, of in points],
+             hollow=hollow, **how)  # fmt: skip
+
+
+def _places(points: Sequence[Point]) -> list[float]:
+    """Where points are at the horizontal axis: at their values, or words side by side."""
+    return [at if isinstance(value, str) else value for at, (value, _) in enumerate(points)]
+
+
+def _mark(axes: Axes, report: Report, points: Sequence[Point]) -> None:
+    """Say of a second attempt that it is not of all seeds."""
+    for x, (_, of) in zip(_places(points), points, strict=True):
+        if of is not None and (partly := report.some_seeds(len(of.seeds))):
+            axes.annotate(partly, (x, _second(of).low), (0, -3), textcoords="offset points",
+                          ha="center", va="top", style="italic", color=MISSING,
+                          fontsize=6)  # fmt: skip
 
 
 def _finish(

@@ -145,7 +145,7 @@ def _cell(cell: Cell, *, words: bool) -> dict[str, Any]:
 
     ``words``: whether it stands in a column of words.
     """
-    plain = cell.text.replace("−", "-").split(" ")[0].lstrip("+")
+    plain = cell.text.replace("−", "-").lstrip("[").split(" ")[0].lstrip("+").rstrip(",")
     try:
         order: Any = float(plain.lstrip("<"))
     except ValueError:

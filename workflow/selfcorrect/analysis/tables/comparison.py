@@ -219,14 +219,15 @@ def _about_the_sandbox(report: Report, shown: Sequence[Summary]) -> list[str]:
     """How programs ended that no test decided on, and behind what they were run."""
     if not any(summary.task in report.spec.programming for summary in shown):
         return []
-    ended = Counter[str]()
+    ended, attempts = Counter[str](), 0
     for summary in shown:
+        attempts += sum(summary.verdicts.values())
         ended.update({verdict: summary.verdicts.get(verdict.value, 0) for verdict in ENDED})
     counts = ", ".join(f"{verdict.value} {ended[verdict]}" for verdict in ENDED)
     behind = "; ".join(grader for grader in report.graders if "programs/" in grader)
     return [
-        f"Programs that ended before the tests could decide, of all attempts: {counts}; they count "
-        f"as not right. Graded by {behind}."
+        f"Programs that ended before the tests could decide, of {attempts} attempts: {counts}; "
+        f"they count as not right. Graded by {behind}."
     ]
 
 
