@@ -6,6 +6,7 @@ module reruns the rules that use it and no others.
 
 import ast
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -47,7 +48,10 @@ def closure(module: str) -> frozenset[str]:
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """The modules of the package that a module's source imports, anywhere in it."""
+    """The modules of the package that a module's source imports, anywhere in it.
+
+    In programs too that it holds as text, for another process to run.
+    """
     path = source(module)
     assert path is not None
     found = set()
@@ -57,6 +61,8 @@ def imports(module: str) -> frozenset[str]:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names = re.findall(r"from (selfcorrect\.[\w.]+) import", node.value)
         for name in names:
             inner = name.removeprefix("selfcorrect").removeprefix(".")
             if name.partition(".")[0] == "selfcorrect" and inner and source(inner) is not None:
