@@ -15,6 +15,7 @@ import torch
 
 import toy_checkpoints
 from selfcorrect import seeds
+from selfcorrect.learning.outcomes import Outcome, batch_numbers, outcome_of
 from selfcorrect.learning.trainer import Setting, Trainer
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.checkpoint import Workspace
@@ -429,6 +430,22 @@ def test_the_share_of_offline_first_attempts(share, expected):
         assert trace.attempts[0].tokens in own
         assert not trace.attempts[1].given
     assert math.isfinite(ours.update(traces)["loss"])
+
+
+def test_what_is_logged_of_first_attempts_is_of_the_models_own():
+    of = [Outcome((0.0, 1.0), False, True, False, 4, given=1), Outcome((1.0, 1.0), True, False,
+          False, 8), Outcome((0.0, 0.0), True, False, False, 8)]  # fmt: skip
+    rewards = np.array([outcome.rewards for outcome in of])
+    numbers = batch_numbers(of, rewards, rl(rewarded="all"))
+    assert (numbers["reward_t1"], numbers["reward_t2"]) == (1 / 2, 2 / 3)
+    assert numbers["reward"] == pytest.approx(1 / 2 + 2 / 3)
+    assert batch_numbers(of, rewards, rl(rewarded="revisions"))["reward"] == pytest.approx(2 / 3)
+    none_own = batch_numbers(of[:1], rewards[:1], rl(rewarded="all"))
+    assert math.isnan(none_own["reward_t1"]) and none_own["reward"] == 1
+    ours = trainer(rl(offline_first_attempts=0.5, prompts_per_batch=4))
+    for trace in ours.sample():
+        grades = [grade(TASK, trace.problem, attempt.text) for attempt in trace.attempts]
+        assert outcome_of(trace, grades).given == trace.attempts[0].given
 
 
 def test_offline_first_attempts_vary_over_steps():

@@ -17,6 +17,7 @@ class Outcome(NamedTuple):
     changed: bool  # its answer is another, or one of them has none
     truncated: bool
     tokens: int  # sampled
+    given: int = 0  # how many of its first attempts were given to the model, not sampled
 
 
 def outcome_of(trace: Trace, grades: Sequence[Grade]) -> Outcome:
@@ -30,17 +31,25 @@ def outcome_of(trace: Trace, grades: Sequence[Grade]) -> Outcome:
         changed=not same and (None in answers or answers[0] != answers[-1]),
         truncated=any(attempt.truncated for attempt in attempts),
         tokens=sum(len(attempt.tokens) for attempt in attempts if not attempt.given),
+        given=sum(attempt.given for attempt in attempts),
     )
 
 
 def batch_numbers(outcomes: Sequence[Outcome], rewards: np.ndarray, rl: RL) -> dict[str, Any]:
-    """What a batch of traces shows: rewards per turn, copies, truncation."""
+    """What a batch of traces shows: rewards per turn, copies, truncation.
+
+    Rewards are of attempts that the model made itself; ``rewards`` is (traces, turns).
+    """
+    own = np.arange(rl.turns) >= np.array([[outcome.given] for outcome in outcomes])
+    made = own.sum(axis=0)
+    means = np.full(rl.turns, np.nan)  # of a turn in which all attempts were given
+    np.divide((rewards * own).sum(axis=0), made, out=means, where=made > 0)
     numbers: dict[str, Any] = {}
-    for turn in range(rl.turns):
-        numbers[f"reward_t{turn + 1}"] = float(rewards[:, turn].mean())
+    for turn, mean in enumerate(means, start=1):
+        numbers[f"reward_t{turn}"] = float(mean)
     # The training reward by which `keep: best` chooses: what is paid for, without the bonus.
-    paid = rewards[:, 1:] if rl.rewarded == "revisions" else rewards
-    numbers["reward"] = float(paid.sum(1).mean())
+    paid = means[1:] if rl.rewarded == "revisions" else means
+    numbers["reward"] = float(np.nansum(paid))
     if rl.turns > 1:
         numbers["same"] = float(np.mean([outcome.same for outcome in outcomes]))
         numbers["changed"] = float(np.mean([outcome.changed for outcome in outcomes]))

@@ -254,9 +254,10 @@ class Trainer:
     def _totals(self, parts: Sequence[Part]) -> Totals:
         """The denominators of the whole team's batch."""
         own = Totals.of([part.batch.turns for part in parts], self.rl.turns)
-        sums = torch.cat([own.tokens, own.tokens.new_tensor([own.traces])])
+        sums = torch.cat([own.attempts, own.tokens, own.tokens.new_tensor([own.traces])])
         self.team.add([sums])
-        return Totals(int(sums[-1]), sums[:-1])
+        attempts, tokens, traces = sums.split([self.rl.turns, self.rl.turns, 1])
+        return Totals(int(traces), attempts, tokens)
 
     def _summed(self, metrics: Counter[str]) -> Counter[str]:
         """The metrics of all processes' parts together."""
