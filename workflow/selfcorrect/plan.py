@@ -414,7 +414,7 @@ def _settings(
     """A task's settings with each of ``overrides`` on top, the method's own last."""
     settings = default.model_dump()
     for layer in overrides:
-        given = layer.model_dump(exclude_none=True)
+        given = layer.model_dump()
         settings |= {key: value for key, value in given.items() if key in kind.model_fields}
     own = overrides[-1]
     if isinstance(own, RLOverrides):

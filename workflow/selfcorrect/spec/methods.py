@@ -2,21 +2,35 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, create_model, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    create_model,
+    model_serializer,
+    model_validator,
+)
 
 from selfcorrect.spec.kinds import Count, Instruction, Name
 from selfcorrect.spec.training import RL, SFT
 from selfcorrect.validation import KeyFaultError, Strict
 
 
-def _optional(model: type[Strict], name: str) -> type[Strict]:
+class Overrides(Strict):
+    """Keys that are given, null among them; those that are not are inherited, and not written."""
+
+    @model_serializer(mode="wrap")
+    def _given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in write(self).items() if key in self.model_fields_set}
+
+
+def _optional(model: type[Strict], name: str) -> type[Overrides]:
     """``model`` with every key optional, for a method's overrides; nested models stay whole."""
     fields: dict[str, Any] = {
         key: (field.annotation | None if not field.metadata else Annotated[  # type: ignore[operator]
             field.annotation, *field.metadata] | None, Field(None, description=field.description))
         for key, field in model.model_fields.items()
     }  # fmt: skip
-    made: type[Strict] = create_model(name, __base__=Strict, __doc__=model.__doc__, **fields)
+    made: type[Overrides] = create_model(name, __base__=Overrides, __doc__=model.__doc__, **fields)
     return made
 
 
