@@ -199,6 +199,36 @@ def test_a_damaged_file_is_named_and_begun_anew(tmp_path, capsys):
     assert f"{path}: damaged" in capsys.readouterr().err
 
 
+def spoiled(path):
+    """A file of many pages, of which all but the first, which is read at the start, are spoiled."""
+    executions(path).keep({str(at).encode(): RESULT for at in range(2000)})
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+
+@pytest.mark.parametrize("use", ["find", "keep"])
+def test_damage_that_is_met_later_is_named_and_the_file_begun_anew(tmp_path, capsys, use):
+    path = tmp_path / "e.sqlite"
+    spoiled(path)
+    ours = executions(path)
+    if use == "find":
+        assert ours.find([b"7"]) == {}
+    else:
+        ours.keep({b"key": RESULT})
+    assert f"{path}: damaged" in capsys.readouterr().err
+    ours.keep({b"key": RESULT})
+    assert executions(path).find([b"key", b"7"]) == {b"key": RESULT}
+
+
+def test_a_result_that_cannot_be_read_is_not_known(tmp_path):
+    path = tmp_path / "e.sqlite"
+    ours = executions(path)
+    ours.keep({b"one": RESULT, b"other": RESULT})
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE results SET result = '{}' WHERE key = ?", (b"one",))
+    assert ours.find([b"one", b"other"]) == {b"other": RESULT}
+
+
 def test_a_file_that_cannot_be_used_is_left_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(stored, "BUSY_SECONDS", 0.1)
     path = tmp_path / "e.sqlite"

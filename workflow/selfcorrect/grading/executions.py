@@ -34,16 +34,21 @@ class Executions:
         """
         about = [grader, list(sys.version_info[:3]), sorted(layers), asdict(limits)]
         self._about = json.dumps(about).encode()
+        self._path = path
         try:
             self._database = _opened(path)
         except sqlite3.OperationalError as error:
             print(f"{path}: not used, programs may run again ({error})", file=sys.stderr)
             self._database = _opened(None)
         except sqlite3.DatabaseError as error:
-            assert path is not None
-            print(f"{path}: damaged ({error}); begun anew", file=sys.stderr)
-            path.unlink()
-            self._database = _opened(path)
+            self._begin_anew(error)
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        """Put an empty file in the place of a damaged one, for this job and those that follow."""
+        assert self._path is not None
+        print(f"{self._path}: damaged ({error}); begun anew", file=sys.stderr)
+        self._path.unlink(missing_ok=True)
+        self._database = _opened(self._path)
 
     def key(self, execution: Execution) -> bytes:
         """The digest that the result of ``execution`` is kept under."""
@@ -62,8 +67,15 @@ class Executions:
             part = wanted[start : start + AT_A_TIME]
             marks = ",".join("?" * len(part))
             query = f"SELECT key, result FROM results WHERE key IN ({marks})"
-            with contextlib.suppress(sqlite3.DatabaseError):
-                for key, result in self._database.execute(query, part):
+            try:
+                rows = self._database.execute(query, part).fetchall()
+            except sqlite3.OperationalError:
+                continue
+            except sqlite3.DatabaseError as error:
+                self._begin_anew(error)
+                break
+            for key, result in rows:
+                with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged: not known
                     found[key] = Result.from_message(json.loads(result))
         return found
 
@@ -72,8 +84,13 @@ class Executions:
         rows = [
             (key, json.dumps(asdict(result))) for key, result in results.items() if result.certain
         ]
-        with contextlib.suppress(sqlite3.DatabaseError), self._database:
-            self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?)", rows)
+        try:
+            with self._database:
+                self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?)", rows)
+        except sqlite3.OperationalError:
+            pass
+        except sqlite3.DatabaseError as error:
+            self._begin_anew(error)
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:
