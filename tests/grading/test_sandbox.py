@@ -532,6 +532,30 @@ def test_a_program_that_no_worker_outlives_is_at_fault(monkeypatch: pytest.Monke
             sandbox.run(RIGHT, TESTS)
 
 
+def test_a_worker_that_dies_at_its_start_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    popen, started = subprocess.Popen, []
+
+    def first_dies(command, **how):
+        started.append(command)
+        dies = [*command[:-2], "raise SystemExit('out of luck')", command[-1]]
+        return popen(dies if len(started) == 1 else command, **how)
+
+    with Sandbox(limits=LIMITS) as sandbox:
+        monkeypatch.setattr(subprocess, "Popen", first_dies)
+        assert verdict(sandbox, RIGHT) is Outcome.PASSED
+        assert len(started) == 2
+
+
+def test_a_machine_on_which_no_worker_starts_is_told_with_the_last_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **how: popen(
+        [*command[:-2], "raise SystemExit('out of luck')", command[-1]], **how))  # fmt: skip
+    with Sandbox(limits=LIMITS) as sandbox, pytest.raises(UnjudgedError, match="out of luck"):
+        sandbox.run(RIGHT, TESTS)
+
+
 def test_a_worker_that_is_killed_while_it_works_makes_no_verdict(folder: Path) -> None:
     processes = Processes()
     before = processes.now()

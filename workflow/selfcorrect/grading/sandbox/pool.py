@@ -322,11 +322,11 @@ class _Worker:
         self._socket.settimeout(60)
         try:
             hello: dict[str, Any] = self._stream.receive()
-        except (OSError, EOFError):
+        except (OSError, EOFError) as error:
             self._process.kill()
             assert self._process.stderr is not None
             said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
-            hello = {"ready": False, "why": said[-1] if said else "the worker did not start"}
+            raise OSError(said[-1] if said else "the worker did not start") from error
         if not hello["ready"]:
             self.stop()
             raise SandboxProblem(hello["why"])
