@@ -1,6 +1,7 @@
 """Checkpoints: they come back whole, belong to one job, and cut the log back to their step."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,19 @@ def test_the_log_is_cut_back_to_the_checkpoint(work):
     assert work.log.read_text() == kept
     work.record({"step": 2})
     assert work.log.read_text() == kept + '{"step": 2}\n'
+
+
+@pytest.mark.parametrize("left", [0, 5, None])
+def test_a_job_whose_log_lost_lines_begins_anew(work, left):
+    """Checkpoints are on the disk when they are named, lines of the log perhaps not."""
+    work.record({"step": 1})
+    work.save(STATE)
+    if left is None:
+        work.log.unlink()
+    else:
+        os.truncate(work.log, left)
+    assert again(work).load() is None
+    assert not work.log.exists()
 
 
 def test_random_numbers_go_on(work):

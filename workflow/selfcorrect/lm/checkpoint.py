@@ -37,13 +37,14 @@ class Workspace:
     def load(self) -> dict[str, Any] | None:
         """The last checkpoint's state, or None where the job begins.
 
-        Also cuts the log back to the checkpoint's step and restores torch's RNG.
+        Also cuts the log back to the checkpoint's step and restores torch's RNG. A machine that
+        went down may have kept the checkpoint and lost lines of the log: then the job begins too.
 
         Raises:
             FileProblem: the checkpoint is damaged.
         """
         state = self._read()
-        if state is None or state["identity"] != self.identity:
+        if state is None or state["identity"] != self.identity or self._log_is_short(state):
             self._forget()
             return None
         if self.writes:
@@ -94,6 +95,10 @@ class Workspace:
         if self.writes:
             self.checkpoint.unlink(missing_ok=True)
             self.log.unlink(missing_ok=True)
+
+    def _log_is_short(self, state: dict[str, Any]) -> bool:
+        there = self.log.stat().st_size if self.log.is_file() else 0
+        return there < int(state["log_bytes"])
 
     def _cut_log(self, size: int) -> None:
         """Forget what was logged after the checkpoint."""

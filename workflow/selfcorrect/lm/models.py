@@ -111,7 +111,7 @@ def load(path: str | Path, loading: Loading = PLAIN, device: str = "cpu") -> Lan
     folder = Path(path)
     if folder.is_dir():
         provenance.check(folder)
-    elif folder.is_absolute() or str(path).startswith((".", "results")):
+    elif str(path).startswith((".", "/", "~")) or str(path).count("/") > 1:
         raise files.FileProblem(f"{path}: no such model folder")
     whole = _whole(str(path))
     chat = read_chat(str(path), loading.revision)

@@ -95,13 +95,16 @@ def job(kind: type[AnyModel], text: str) -> AnyModel:
 def identity(step: str, spec: Job, *inputs: Path) -> dict[str, Any]:
     """What a resumable job is: its spec, its code and the checksums of its inputs.
 
-    An input folder counts by its weights, a name on the Hub by the name.
+    An input folder counts by all its files but the record of how it came to be, a name on the Hub
+    by the name.
     """
     from selfcorrect.files import sha256
+    from selfcorrect.provenance import SIDECAR
 
     digests = []
     for path in inputs:
-        parts = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        parts = [part for part in inside if part.name != SIDECAR]
         digests.append([sha256(part) if part.is_file() else str(part) for part in parts])
     return {
         "step": step,
