@@ -174,6 +174,10 @@ FAULTS = {
     ),
     "no level": ({f"{TASK}.data.levels": []}, f"{TASK}.data.levels: "),
     "more problems than there are": ({f"{TASK}.data.levels": [2]}, f"{TASK}.data.train: "),
+    "more problems than there are of nines alone": (
+        {f"{TASK}.data.levels": [4], f"{TASK}.data.nine_probability": 1.0},
+        f"{TASK}.data.train: with validation and test ",
+    ),
     "more problems evaluated than drawn": (
         {f"{TASK}.data.test": 10},
         f"{TASK}.evaluation.problems: ",
@@ -331,6 +335,19 @@ def test_a_fault_is_told_once_per_key():
         config.load(changed({"run.methods": "al", f"{TASK}.rl.kl": "k2"}))
     keys = [line.split(":")[0] for line in str(caught.value).splitlines()]
     assert sorted(keys) == ["run.methods", f"{TASK}.rl.kl"]
+
+
+def test_null_overrides_a_key_that_may_be_null_and_is_refused_elsewhere():
+    of_task = {f"{TASK}.sft.traces_per_micro_batch": 4}
+    loaded = config.load(changed({**of_task, "methods.star_d.sft.traces_per_micro_batch": None}))
+    # As it is written down beside results, and read again.
+    again = config.load(json.loads(loaded.model_dump_json()))
+    assert again == loaded
+    for plan in (Plan(loaded), Plan(again)):
+        assert plan.finetune("carry", "star_d", 0).sft.traces_per_micro_batch is None
+        assert plan.finetune("carry", "star_d_plus", 0).sft.traces_per_micro_batch == 4
+    with pytest.raises(ConfigError, match=r"methods\.score\.rl on tasks\.carry\.rl: alpha: "):
+        Plan(config.load(changed({"methods.score.rl.alpha": None})))
 
 
 def test_an_override_that_does_not_fit_the_task_is_refused_by_the_plan():

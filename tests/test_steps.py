@@ -10,11 +10,15 @@ import pytest
 import torch
 
 import selfcorrect
+import steps
 from kept_models import STEPS as KEPT
 from kept_models import greedy, keep, tracked
 from selfcorrect.files import FileProblem
-from selfcorrect.steps import cli, export_tensorboard
-from tiny import plan
+from selfcorrect.jobs import Decode, WriteJob
+from selfcorrect.lm import models
+from selfcorrect.steps import cli, export_tensorboard, manifest, write
+from selfcorrect.tracefile import read_table
+from tiny import language_model, plan
 
 FOLDER = Path(selfcorrect.__file__).parent / "steps"
 STEPS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "cli"))
@@ -50,8 +54,8 @@ def test_a_bad_spec_is_one_line(spec, tmp_path):
 def test_tensorboard_gets_every_number_of_every_step(tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     log = tmp_path / "training.jsonl"
-    steps = [{"step": 1, "reward_t1": 0.25, "kl_t2": 0.5}, {"step": 2, "reward_t1": 0.5}]
-    log.write_text("".join(json.dumps(step) + "\n" for step in steps))
+    logged = [{"step": 1, "reward_t1": 0.25, "kl_t2": 0.5}, {"step": 2, "reward_t1": 0.5}]
+    log.write_text("".join(json.dumps(step) + "\n" for step in logged))
     export_tensorboard.main(["--log", str(log), "--events", str(tmp_path / "events")])
     events = accumulator.EventAccumulator(str(tmp_path / "events")).Reload()
     assert [(e.step, e.value) for e in events.Scalars("reward_t1")] == [(1, 0.25), (2, 0.5)]
@@ -123,3 +127,65 @@ def test_kept_models_are_sampled_one_after_the_other(tmp_path):
         if step:
             assert list(seconds) != [second for _, second in alone[0]]
     assert alone[0] != alone[3] != alone[6], "equal models would test nothing"
+
+
+def test_no_two_evaluations_draw_the_same(tmp_path):
+    """Samples for the table and for votes, at one temperature, are other samples."""
+    job = plan().generate("carry", "base", 0)
+    how = {"turns": 2, "samples": 2, "temperature": 1.0, "problems": 4}
+    passes = tuple(Decode(decoding=name, **how) for name in ("sampled", "voting"))
+    job = job.model_copy(update={"passes": passes})
+    models.save(language_model(), tmp_path / "model", {})
+    place = tmp_path / "attempts.parquet"
+    steps.finish("generate", job, tmp_path, model=tmp_path / "model", attempts=place)
+    drawn: dict[str, list[str]] = {}
+    for row in read_table(place, ["decoding", "text"]).to_pylist():
+        drawn.setdefault(row["decoding"], []).append(row["text"])
+    assert len(drawn["sampled"]) == len(drawn["voting"]) == 16
+    assert drawn["sampled"] != drawn["voting"]
+
+
+def test_the_tables_manifest_lists_what_tables_are_of(tmp_path):
+    made = plan()
+    folder = tmp_path / "results" / "carry" / "base" / "seed0"
+    for name in ("model/provenance.json", "grades.parquet.provenance.json",
+                 "voting_grades.parquet.provenance.json"):  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+    (tmp_path / "drawn").mkdir()
+    found = {}
+    for what in ("tables", "figures"):
+        place = tmp_path / f"{what}.json"
+        more = ["--figures", str(tmp_path / "drawn")] if what == "figures" else []
+        manifest.main(["--spec", made.config.model_dump_json(), "--results",
+                       str(tmp_path / "results"), "--tables", str(tmp_path / "drawn"),
+                       "--manifest", str(place), *more])  # fmt: skip
+        found[what] = {Path(path).name for path in json.loads(place.read_text())["results"]}
+    assert found["tables"] == {"provenance.json", "grades.parquet.provenance.json"}
+    assert found["figures"] == found["tables"] | {"voting_grades.parquet.provenance.json"}
+
+
+def test_a_writer_without_a_mistake_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("selfcorrect.tasks.given.is_wrong", lambda _: False)
+    models.save(language_model(), tmp_path / "model", {})
+    job = plan().generate("carry", "base", 0)
+    spec = WriteJob(task="carry", data=job.data, split="validation", loading=job.loading,
+                    generation=job.generation)  # fmt: skip
+    with pytest.raises(FileProblem, match=r"given\.jsonl: .*model answered none of \d+ problems"):
+        write.main(["--spec", spec.model_dump_json(), "--model", str(tmp_path / "model"),
+                    "--given", str(tmp_path / "given.jsonl")])  # fmt: skip
+    assert not (tmp_path / "given.jsonl").exists()
+
+
+def test_a_job_is_another_with_any_other_file_of_a_model(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    (tmp_path / "provenance.json").write_text("{}")
+    job = plan().generate("carry", "base", 0)
+    before = cli.identity("generate", job, tmp_path)
+    (tmp_path / "provenance.json").write_text('{"seconds": 1}')
+    assert cli.identity("generate", job, tmp_path) == before
+    (tmp_path / "tokenizer.json").write_text('{"other": 1}')
+    changed = cli.identity("generate", job, tmp_path)
+    (tmp_path / "model.bin").write_bytes(b"other")
+    assert before != changed != cli.identity("generate", job, tmp_path) != before

@@ -1,7 +1,8 @@
 """Files that are either whole or not there: temporary names, renames, checksums.
 
 A result is written beside its final name and renamed when it is complete, so a job killed at any
-moment leaves either the old file or the new one. Reading back checks what can be checked and
+moment leaves either the old file or the new one (of a folder that is replaced, at worst neither).
+Each has one writer at a time, the job that makes it. Reading back checks what can be checked and
 names the file in every error.
 """
 

@@ -33,10 +33,11 @@ def note_commit(model: str, commit: str | None) -> None:
 
 
 class Stopwatch:
-    """Notes when a job began."""
+    """Notes when a job began, and which commit that was: another may be there when it ends."""
 
     def __init__(self) -> None:
         self.began = datetime.now(UTC)
+        self.commit = commit()
         self._clock = time.monotonic()
 
     def seconds(self) -> float:
@@ -52,6 +53,7 @@ def describe(job: Strict, watch: Stopwatch, **more: Any) -> dict[str, Any]:
         "started": watch.began.isoformat(timespec="seconds"),
         "seconds": watch.seconds(),
         **environment(),
+        "commit": watch.commit,
         "models": dict(_commits),
         **more,
     }

@@ -2,7 +2,7 @@
 
     python -m selfcorrect.reference
 
-writes ``workflow/schemas/config.schema.json`` (what the Snakefile checks a config against) and
+writes ``workflow/schemas/config.schema.json`` (for editors and other tools) and
 ``docs/config.md`` (every key with its type, range, default and meaning).
 """
 

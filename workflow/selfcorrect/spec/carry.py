@@ -43,7 +43,10 @@ class CarryProblems(Strict):
                 why = f"level {level} does not fit the width of {self.width} digits"
                 raise KeyFaultError("levels", why)
         wanted = self.train + self.validation + self.test
-        there = sum(81 * 100 ** (level - 1) for level in set(self.levels))
+        # Where every column sums to nine, the second number follows from the first.
+        nines = self.nine_probability == 1
+        there = sum((8 * 10 ** (level - 1)) if nines else 81 * 100 ** (level - 1)
+                    for level in set(self.levels))  # fmt: skip
         if wanted > there // 4:
             raise KeyFaultError(
                 "train",

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             max_new_tokens=job.generation.max_new_tokens,
             temperature=how.temperature,
             seeds=[
-                seeds.derive(job.seed, job.task, job.node, "evaluate", problem.id)
+                seeds.derive(job.seed, job.task, job.node, how.decoding, problem.id)
                 for problem in problems
             ],
             window=job.window,

@@ -18,19 +18,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.path_argument(parser, "manifest", "file to write (JSON)")
     arguments = parser.parse_args(argv)
 
+    import os
     from itertools import product
+    from pathlib import Path
 
     from selfcorrect import files, provenance
-    from selfcorrect.plan import Plan
+    from selfcorrect.plan import VIEWS, Plan
     from selfcorrect.spec import Config
 
     config = cli.job(Config, arguments.spec)
+    # Tables are of no view; its evaluations may be there already, or not yet.
+    unused = () if arguments.figures else tuple(view for view in VIEWS if view)
     records = {}
     for task, nodes in Plan(config).nodes.items():
         for node, seed in product(nodes, config.run.seeds):
             folder = arguments.results / task / node / f"seed{seed}"
-            for path in sorted(folder.rglob(f"*{provenance.SIDECAR}")):
-                records[str(path.relative_to(arguments.results))] = files.read_json(path)
+            # Not by globbing, which fails where a job beside this one removes a folder.
+            there = (Path(at, name) for at, _, names in os.walk(folder) for name in names)
+            for path in sorted(there):
+                if path.name.endswith(provenance.SIDECAR) and not path.name.startswith(unused):
+                    records[str(path.relative_to(arguments.results))] = files.read_json(path)
     made = {"tables": arguments.tables, "figures": arguments.figures}
     files.write_json(
         arguments.manifest,

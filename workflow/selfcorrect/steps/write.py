@@ -9,7 +9,7 @@ from selfcorrect.steps import cli
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Sample greedily, grade, write what ended by itself and is not right."""
+    """Sample greedily, grade, write what is an answer and not right."""
     parser = cli.parser(__doc__)
     parser.add_argument("--model", required=True, help="the writer")
     cli.path_argument(parser, "given", "file to write: wrong attempts (JSON lines)")
@@ -18,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     from selfcorrect import provenance
+    from selfcorrect.files import FileProblem
     from selfcorrect.jobs import WriteJob
 
     job = cli.job(WriteJob, arguments.spec)
@@ -58,6 +59,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 given.append((trace.problem, trace.attempts[0].text))
         progress.advance()
     progress.close()
+    if not given:
+        raise FileProblem(
+            f"{arguments.given}: {arguments.model} answered none of {len(problems)} problems "
+            "wrongly (an answer that was cut or cannot be read is no attempt to repair); name "
+            "another evaluation.repairs.writer"
+        )
     write_given(arguments.given, given)
     record = provenance.describe(job, watch, writer=arguments.model, grader=task.grader,
                                  problems=len(problems), wrong=len(given))  # fmt: skip
