@@ -6,7 +6,7 @@ from pydantic import Field
 
 from selfcorrect import spec
 from selfcorrect.spec import RL, SFT, Count
-from selfcorrect.spec.kinds import Instruction
+from selfcorrect.spec.kinds import Instruction, Transition
 from selfcorrect.validation import Strict
 
 
@@ -42,7 +42,7 @@ class SelectJob(Job):
 
     data: spec.Problems
     traces: Literal["star", "pair"]
-    transitions: tuple[Literal["wrong_right", "right_right"], ...]
+    transitions: tuple[Transition, ...]
     max_traces: Count
 
 

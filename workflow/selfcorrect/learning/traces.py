@@ -6,13 +6,11 @@ attempts at the same problem. Set D holds wrong → right, D+ right → right as
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Literal
 
 import numpy as np
 
 from selfcorrect.records import Trace, Verdict
-
-Transition = Literal["wrong_right", "right_right"]
+from selfcorrect.spec.kinds import Transition
 
 
 def star(traces: Sequence[Trace], verdicts: Sequence[Sequence[Verdict]]) -> list[list[Trace]]:

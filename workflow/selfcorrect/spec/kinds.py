@@ -12,6 +12,8 @@ Count = Annotated[int, Field(ge=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # What a model is told after an attempt: prompts.py.
 Instruction = Literal["correction", "refinement", "rewording", "separator", "none"]
+# Verdicts of the two attempts of a trace that is learned from: D has the first, D+ both (§4).
+Transition = Literal["wrong_right", "right_right"]
 
 
 def sums_to_one(shares: tuple[float, ...]) -> tuple[float, ...]:

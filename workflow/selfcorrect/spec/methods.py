@@ -10,7 +10,7 @@ from pydantic import (
     model_validator,
 )
 
-from selfcorrect.spec.kinds import Count, Instruction, Name
+from selfcorrect.spec.kinds import Count, Instruction, Name, Transition
 from selfcorrect.spec.training import RL, SFT
 from selfcorrect.validation import KeyFaultError, Strict
 
@@ -52,7 +52,7 @@ class SFTOverrides(_optional(SFT, "SFTFields")):  # type: ignore[misc]
     traces: Literal["star", "pair"] = Field(
         description="star: the model's own two-turn traces; pair: two of its first attempts, paired"
     )
-    transitions: tuple[Literal["wrong_right", "right_right"], ...] = Field(
+    transitions: tuple[Transition, ...] = Field(
         min_length=1, description="which traces are kept: D is wrong_right, D+ adds right_right"
     )
     rounds: Count = Field(1, description="rounds of sampling, selecting and fine-tuning")

@@ -84,7 +84,7 @@ def about_intervals(report: Report) -> str:
     return (
         "Means over seeds. In brackets: 95 % intervals over seeds and problems, which are crossed: "
         "two-way variance components with Satterthwaite's degrees of freedom, in Wilson's form for "
-        "shares and Bonett and Price's, paired, for differences."
+        "shares, and of both parts' intervals, paired, for differences (Zou and Donner)."
     )
 
 
