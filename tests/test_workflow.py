@@ -125,6 +125,8 @@ def test_views_hold_what_figures_need(finished):
 
 
 def test_the_report_is_one_file_that_asks_for_nothing(finished, browser):
+    from selenium.webdriver.support.ui import WebDriverWait
+
     path = finished / RESULTS / "report.html"
     snakemake(finished, "--configfile", QUICK, "--report", str(path), "--", *REPORTED)
     text = path.read_text()
@@ -135,6 +137,13 @@ def test_the_report_is_one_file_that_asks_for_nothing(finished, browser):
         assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
         asked = re.findall(r'\\?"url\\?":\\?"(\w+):', str(browser.get_log("performance")))
         assert set(asked) <= {"file", "data", "blob", "about"}
+    browser.get(path.as_uri())
+    for where in ("//*[text()='Start here']", "//td//a"):  # the category, the page's eye
+        WebDriverWait(browser, 20).until(lambda b, at=where: b.find_elements("xpath", at))[0].click()
+    frame = WebDriverWait(browser, 20).until(lambda b: b.find_elements("tag name", "iframe"))[0]
+    browser.switch_to.frame(frame)
+    assert browser.find_elements("css selector", "#claims tbody tr")
+    assert browser.find_elements("css selector", ".trace")
 
 
 def test_programs_are_graded_by_execution_and_have_a_table(finished):

@@ -55,7 +55,7 @@ def table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
             "of a margin, is reproduced where the whole interval lies in it, not reproduced where "
             "it lies wholly outside. not tested: what it needs was not run.",
             f"p: {common.about_the_test(report)} between accuracies, "
-            + ("the same" if wanted > 1 else "a paired normal test")
+            + ("the same" if wanted > 1 else "the interval's own")
             + " between other differences; two-sided, against no difference; those of the "
             "ablations are Holm's, and so is that of the method that SCoRe does not beat, among "
             "all that it is compared with. bootstrap: the difference's interval by the paired "

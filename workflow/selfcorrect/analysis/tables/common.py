@@ -92,7 +92,7 @@ def about_the_test(report: Report) -> str:
     """The name of the test between accuracies."""
     if len(report.spec.seeds) == 1:
         return "McNemar's exact test"
-    return "paired t test over seeds and problems"
+    return "the interval's own test, paired over seeds and problems"
 
 
 def truncated(shown: Sequence[Summary]) -> int:
