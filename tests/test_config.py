@@ -348,6 +348,8 @@ def test_null_overrides_a_key_that_may_be_null_and_is_refused_elsewhere():
         assert plan.finetune("carry", "star_d_plus", 0).sft.traces_per_micro_batch == 4
     with pytest.raises(ConfigError, match=r"methods\.score\.rl on tasks\.carry\.rl: alpha: "):
         Plan(config.load(changed({"methods.score.rl.alpha": None})))
+    with pytest.raises(ConfigError, match=r"methods\.score\.rl on tasks\.carry\.rl: steps: "):
+        Plan(config.load(changed({"methods.score.rl.steps": None})))
 
 
 def test_an_override_that_does_not_fit_the_task_is_refused_by_the_plan():

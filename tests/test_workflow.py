@@ -139,7 +139,9 @@ def test_the_report_is_one_file_that_asks_for_nothing(finished, browser):
         assert set(asked) <= {"file", "data", "blob", "about"}
     browser.get(path.as_uri())
     for where in ("//*[text()='Start here']", "//td//a"):  # the category, the page's eye
-        WebDriverWait(browser, 20).until(lambda b, at=where: b.find_elements("xpath", at))[0].click()
+        WebDriverWait(browser, 20).until(lambda b, at=where: b.find_elements("xpath", at))[
+            0
+        ].click()
     frame = WebDriverWait(browser, 20).until(lambda b: b.find_elements("tag name", "iframe"))[0]
     browser.switch_to.frame(frame)
     assert browser.find_elements("css selector", "#claims tbody tr")

@@ -220,6 +220,16 @@ def test_damage_that_is_met_later_is_named_and_the_file_begun_anew(tmp_path, cap
     assert executions(path).find([b"key", b"7"]) == {b"key": RESULT}
 
 
+def test_a_file_that_another_job_began_anew_is_kept(tmp_path):
+    path = tmp_path / "e.sqlite"
+    spoiled(path)
+    one, other = executions(path), executions(path)
+    one.find([b"7"])
+    one.keep({b"key": RESULT})
+    other.find([b"7"])
+    assert other.find([b"key"]) == executions(path).find([b"key"]) == {b"key": RESULT}
+
+
 def test_a_result_that_cannot_be_read_is_not_known(tmp_path):
     path = tmp_path / "e.sqlite"
     ours = executions(path)

@@ -441,7 +441,7 @@ def test_what_is_logged_of_first_attempts_is_of_the_models_own():
     assert numbers["reward"] == pytest.approx(1 / 2 + 2 / 3)
     assert batch_numbers(of, rewards, rl(rewarded="revisions"))["reward"] == pytest.approx(2 / 3)
     none_own = batch_numbers(of[:1], rewards[:1], rl(rewarded="all"))
-    assert math.isnan(none_own["reward_t1"]) and none_own["reward"] == 1
+    assert none_own["reward_t1"] is None and none_own["reward"] == 1
     ours = trainer(rl(offline_first_attempts=0.5, prompts_per_batch=4))
     for trace in ours.sample():
         grades = [grade(TASK, trace.problem, attempt.text) for attempt in trace.attempts]

@@ -424,7 +424,8 @@ def _settings(
                 f"and rl.steps: {own.steps} is given too; set share: 1 to have that many, or "
                 "leave steps out"
             )
-        settings["steps"] = max(1, round(own.share * settings["steps"]))
+        if settings["steps"] is not None:  # null is refused below
+            settings["steps"] = max(1, round(own.share * settings["steps"]))
     try:
         return parse(kind, settings)
     except ConfigError as error:

@@ -60,7 +60,7 @@ def between_deltas(method: str, other: str) -> Measure:
         method,
         other,
         by=lambda ours, theirs: statistics.contrast(
-            ours["t2"] - ours["t1"], theirs["t2"] - theirs["t1"]
+            (ours["t2"] - ours["t1"]) - (theirs["t2"] - theirs["t1"])
         ),
     )
 

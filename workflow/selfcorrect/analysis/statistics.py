@@ -28,11 +28,12 @@ covers some 85 %, the interval above 95 %.
 would give the same variance, n_eff = (variance of one draw) / v, as survey statistics do (Korn and
 Graubard 1998), and with n_eff a share gets Wilson's interval. A difference's interval is put
 together from those of its two parts and their correlation over problems and seeds (Zou and Donner
-2008): Δ(t1,t2) from Δi→c and Δc→i, two methods' Δ from both. So no interval leaves its range,
+2008): Δ(t1,t2) from Δi→c and Δc→i. So no interval leaves its range,
 shrinks to nothing at 0 events or reaches far where its parts cannot be, and p, one minus the level
 at which the interval begins to hold 0, never contradicts it. For one seed and greedy decoding
-problems are all that varies, n_eff = n, and textbooks have more: Bonett and Price's (2012) interval
-of a paired difference and McNemar's exact test.
+problems are all that varies, n_eff = n, and textbooks have better: Bonett and Price's (2012)
+interval of a paired difference and McNemar's exact test. How much more one method gains than
+another has no such parts: it gets the paired t test's.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,13 +41,18 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
-from scipy import optimize, stats
+from numpy.typing import NDArray
+from scipy import stats
 
 from selfcorrect.analysis.metrics import Shares
 
 CONFIDENCE = 0.95
 REPLICATES = 2000  # of the bootstrap
 Interval = tuple[float, float]
+Quantiles = NDArray[np.float64]
+# At which intervals are made to find where one begins to hold 0; the t quantiles of one degree of
+# freedom are large.
+QUANTILES = np.concatenate([np.linspace(0, 8, 801), np.geomspace(8, 1e4, 400)[1:]])
 Ratio = tuple[Shares, Shares]  # a part and the whole that it is of, each (S, n)
 
 
@@ -103,8 +109,9 @@ class _Term:
     """What an interval is made for: a share, a ratio, or a difference of such.
 
     ``moved``: how far each problem of each seed moves it, (S, n), whose mean has its ``variance``.
-    ``counted``: the problems it is of, where those are few. ``interval``: by the quantile.
-    ``range``: where values can lie.
+    ``counted``: the problems it is of, where those are few. ``limits``: of the intervals at some
+    quantiles, ascending from 0, the lower and the upper ones; a larger quantile's holds a smaller
+    one's.
     """
 
     value: float
@@ -113,25 +120,21 @@ class _Term:
     variance: float
     freedom: float
     counted: float
-    interval: Callable[[float], Interval]
-    range: Interval
+    limits: Callable[[Quantiles], tuple[Quantiles, Quantiles]]
 
     def estimate(self) -> Estimate:
         quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom))
-        return Estimate(self.value, *self.interval(quantile), self.per_seed)
+        low, high = self.limits(np.append(QUANTILES[quantile > QUANTILES], quantile))
+        return Estimate(self.value, float(low[-1]), float(high[-1]), self.per_seed)
 
     def p(self) -> float:
         """One minus the level at which the interval begins to hold 0."""
         if self.value == 0:
             return 1.0
-
-        def gap(quantile: float) -> float:
-            """How far 0 is outside, where it is."""
-            low, high = self.interval(quantile)
-            return low if self.value > 0 else -high
-
-        furthest = 40.0  # what is beyond has no p that could be told from 0
-        quantile = furthest if gap(furthest) > 0 else float(optimize.brentq(gap, 0.0, furthest))
+        low, high = self.limits(QUANTILES)
+        outside = low if self.value > 0 else -high  # by how much 0 is, where it is
+        # Beyond the last quantile no p could be told from 0.
+        quantile = np.interp(0, -outside, QUANTILES)
         return float(2 * stats.t.sf(quantile, self.freedom))
 
 
@@ -139,7 +142,7 @@ def _share(x: Shares) -> _Term:
     p, (variance, freedom) = float(x.mean()), variance_of_mean(x)
     n = p * (1 - p) / variance if variance > 0 else x.shape[1]
     per_seed = tuple(map(float, x.mean(axis=1)))
-    return _Term(p, per_seed, x, variance, freedom, np.inf, partial(_wilson, p, n), (0.0, 1.0))
+    return _Term(p, per_seed, x, variance, freedom, np.inf, partial(_wilson, p, n))
 
 
 def _ratio(part: Shares, whole: Shares) -> _Term:
@@ -151,8 +154,7 @@ def _ratio(part: Shares, whole: Shares) -> _Term:
     n = p * (1 - p) / variance if variance > 0 else counted / len(whole)
     with np.errstate(invalid="ignore", divide="ignore"):  # NaN for seeds in which nothing counts
         per_seed = tuple(map(float, part.mean(axis=1) / whole.mean(axis=1)))
-    interval = partial(_wilson, p, n)
-    return _Term(p, per_seed, moved, variance, freedom, counted, interval, (0.0, 1.0))
+    return _Term(p, per_seed, moved, variance, freedom, counted, partial(_wilson, p, n))
 
 
 def _minus(one: _Term, other: _Term) -> _Term:
@@ -166,18 +168,24 @@ def _minus(one: _Term, other: _Term) -> _Term:
     shared = one.variance + other.variance - variance
     correlation = float(np.clip(shared / spread, -1, 1)) if spread else 0.0
     value = one.value - other.value
-    least, most = one.range[0] - other.range[1], one.range[1] - other.range[0]
 
-    def half(mine: float, their: float) -> float:
-        return float(np.sqrt(max(mine**2 + their**2 - 2 * correlation * mine * their, 0.0)))
+    def half(mine: Quantiles, their: Quantiles) -> Quantiles:
+        squared = mine**2 + their**2 - 2 * correlation * mine * their
+        wide: Quantiles = np.sqrt(np.maximum(squared, 0))
+        return wide
 
-    def interval(quantile: float) -> Interval:
-        (low, high), (their_low, their_high) = one.interval(quantile), other.interval(quantile)
-        return (max(value - half(one.value - low, their_high - other.value), least),
-                min(value + half(high - one.value, other.value - their_low), most))  # fmt: skip
+    def limits(quantiles: Quantiles) -> tuple[Quantiles, Quantiles]:
+        (low, high), (their_low, their_high) = one.limits(quantiles), other.limits(quantiles)
+        # Where both parts' are lopsided a larger quantile could have a smaller interval.
+        return (
+            np.minimum.accumulate(value - np.minimum(
+                half(one.value - low, their_high - other.value), value - low + their_high)),
+            np.maximum.accumulate(value + np.minimum(
+                half(high - one.value, other.value - their_low), high - their_low - value)),
+        )  # fmt: skip
 
     per_seed = tuple(mine - their for mine, their in zip(one.per_seed, other.per_seed, strict=True))
-    return _Term(value, per_seed, moved, variance, freedom, counted, interval, (least, most))
+    return _Term(value, per_seed, moved, variance, freedom, counted, limits)
 
 
 def _difference(gap: Shares) -> _Term:
@@ -193,17 +201,15 @@ def share(x: Shares) -> Estimate:
 def difference(gap: Shares) -> Estimate:
     """The mean of differences per problem, ``gap`` (S, n) from -1 to 1, as Δ(t1,t2) is.
 
-    With Bonett and Price's interval for one seed, Zou and Donner's for several.
+    With Bonett and Price's interval for 0/1 outcomes of one seed, else Zou and Donner's.
     """
-    if len(gap) > 1:
+    if len(gap) > 1 or not np.isin(gap, (-1, 0, 1)).all():
         return _difference(gap).estimate()
     up, down = float(np.maximum(gap, 0).mean()), float(np.maximum(-gap, 0).mean())
-    variance, freedom = variance_of_mean(gap)
-    n = (up + down - (up - down) ** 2) / variance if variance > 0 else gap.shape[1]
+    n = gap.shape[1]
     p_up, p_down = (up * n + 1) / (n + 2), (down * n + 1) / (n + 2)
     centre = p_up - p_down
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
-    half = quantile * np.sqrt((p_up + p_down - centre**2) / (n + 2))
+    half = stats.norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt((p_up + p_down - centre**2) / (n + 2))
     low, high = float(max(centre - half, -1.0)), float(min(centre + half, 1.0))
     return Estimate(up - down, low, high, (up - down,))
 
@@ -220,12 +226,12 @@ def ratio(part: Shares, whole: Shares) -> Estimate:
     return _ratio(part, whole).estimate()
 
 
-def _wilson(p: float, n: float, z: float) -> Interval:
-    """Wilson's interval of a share of ``n`` problems."""
+def _wilson(p: float, n: float, z: Quantiles) -> tuple[Quantiles, Quantiles]:
+    """Wilson's intervals of a share of ``n`` problems."""
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     # Rounding must not push the value itself out of the interval at 0 and 1.
-    return float(min(max(centre - half, 0.0), p)), float(max(min(centre + half, 1.0), p))
+    return np.clip(centre - half, 0, p), np.clip(centre + half, p, 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -266,13 +272,35 @@ def compare(ours: Shares, theirs: Shares) -> Comparison:
     )
 
 
-def contrast(ours: Shares, theirs: Shares) -> Comparison:
-    """How much more one model gains than another, each (S, n) from -1 to 1 as Δ(t1,t2) is."""
-    terms = [
-        _minus(_difference(ours[seeds]), _difference(theirs[seeds]))
-        for seeds in (slice(None), *map(_only, range(len(ours))))
-    ]
-    return _comparison(terms, partial(bootstrap, ours - theirs))
+def contrast(gap: Shares) -> Comparison:
+    """The mean of differences per problem, (S, n) from -2 to 2, as those of two models' Δ are.
+
+    The paired t test and its interval.
+    """
+    mean = float(gap.mean())
+    deviation, freedom = _deviation(gap)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * deviation)
+    per_seed = tuple(map(float, gap.mean(axis=1)))
+    estimate = Estimate(mean, mean - half, mean + half, per_seed)
+    p_per_seed = tuple(_t_test(gap[_only(seed)]) for seed in range(len(gap)))
+    return Comparison(estimate, _t_test(gap), p_per_seed, partial(bootstrap, gap))
+
+
+def _t_test(gap: Shares) -> float:
+    deviation, freedom = _deviation(gap)
+    mean = abs(float(gap.mean()))
+    return float(2 * stats.t.sf(mean / deviation, freedom)) if mean else 1.0
+
+
+def _deviation(gap: Shares) -> tuple[float, float]:
+    """The standard error of the mean, and its degrees of freedom.
+
+    Where all problems of all seeds agree, about what it would be if one more did not.
+    """
+    variance, freedom = variance_of_mean(gap)
+    if variance == 0:
+        return abs(float(gap.mean())) / gap.shape[1], max(gap.shape[1] - 1, 1)
+    return float(np.sqrt(variance)), freedom
 
 
 def contrast_of_ratios(ours: Ratio, theirs: Ratio) -> Comparison | None:

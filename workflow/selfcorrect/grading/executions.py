@@ -36,19 +36,36 @@ class Executions:
         self._about = json.dumps(about).encode()
         self._path = path
         try:
-            self._database = _opened(path)
+            self._open()
         except sqlite3.OperationalError as error:
             print(f"{path}: not used, programs may run again ({error})", file=sys.stderr)
             self._database = _opened(None)
         except sqlite3.DatabaseError as error:
             self._begin_anew(error)
 
-    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
-        """Put an empty file in the place of a damaged one, for this job and those that follow."""
-        assert self._path is not None
-        print(f"{self._path}: damaged ({error}); begun anew", file=sys.stderr)
-        self._path.unlink(missing_ok=True)
+    def _open(self) -> None:
+        self._inode = 0
+        if self._path is not None and self._path.is_file():
+            self._inode = self._path.stat().st_ino
         self._database = _opened(self._path)
+        if self._path is not None:
+            self._inode = self._path.stat().st_ino
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        """Put an empty file in the place of a damaged one, for this job and those that follow.
+
+        Not in that of one which another job, that met the damage first, has put there already.
+        """
+        path = self._path
+        assert path is not None
+        print(f"{path}: damaged ({error}); begun anew", file=sys.stderr)
+        try:
+            if path.stat().st_ino == self._inode:
+                path.unlink()
+                path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
+            self._open()
+        except (OSError, sqlite3.DatabaseError):
+            self._database = _opened(None)
 
     def key(self, execution: Execution) -> bytes:
         """The digest that the result of ``execution`` is kept under."""

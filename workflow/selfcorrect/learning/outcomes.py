@@ -46,7 +46,7 @@ def batch_numbers(outcomes: Sequence[Outcome], rewards: np.ndarray, rl: RL) -> d
     np.divide((rewards * own).sum(axis=0), made, out=means, where=made > 0)
     numbers: dict[str, Any] = {}
     for turn, mean in enumerate(means, start=1):
-        numbers[f"reward_t{turn}"] = float(mean)
+        numbers[f"reward_t{turn}"] = float(mean) if np.isfinite(mean) else None
     # The training reward by which `keep: best` chooses: what is paid for, without the bonus.
     paid = means[1:] if rl.rewarded == "revisions" else means
     numbers["reward"] = float(np.nansum(paid))

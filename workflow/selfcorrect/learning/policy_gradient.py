@@ -39,17 +39,13 @@ class Totals:
     """
 
     traces: int
-    attempts: Tensor  # [n], traces in which the model made an attempt itself
     tokens: Tensor  # [n], of each attempt in all traces
 
     @classmethod
     def of(cls, turns: Sequence[Tensor], attempts: int) -> "Totals":
         """Those of the parts with ``turns`` [B, T] each."""
-        made = [[of == i + 1 for of in turns] for i in range(attempts)]
-        traces = [sum(part.any(1).sum() for part in parts) for parts in made]
-        tokens = [sum(part.sum() for part in parts) for parts in made]
-        counts = (torch.stack([torch.as_tensor(n) for n in of]) for of in (traces, tokens))
-        return cls(sum(len(of) for of in turns), *counts)
+        tokens = [sum((of == i + 1).sum() for of in turns) for i in range(attempts)]
+        return cls(sum(len(of) for of in turns), torch.stack([torch.as_tensor(n) for n in tokens]))
 
 
 def token_statistics(
@@ -111,8 +107,8 @@ def policy_gradient_loss(
         totals: of the whole batch, where this is a part of it.
 
     Returns:
-        The scalar loss, and ``loss``, ``policy_loss``, ``kl_t{i}`` (nats per attempt that was
-        sampled) and ``entropy_t{i}`` (nats per token).
+        The scalar loss, and ``loss``, ``policy_loss``, ``kl_t{i}`` (nats per trace; a given
+        attempt has none) and ``entropy_t{i}`` (nats per token).
     """
     attempts = advantages.shape[1]
     totals = totals or Totals.of([turns], attempts)
@@ -129,10 +125,10 @@ def policy_gradient_loss(
         surrogate = torch.minimum(surrogate, clipped * credit)
     policy_loss = -torch.where(sampled, surrogate, zero).sum() / totals.traces
 
-    kl = torch.where(on_turn, statistics.kl, zero).sum((1, 2))  # [n], nats
+    # [n], nats per trace
+    kl = torch.where(on_turn, statistics.kl, zero).sum((1, 2)) / totals.traces
     coefficients = torch.tensor(list(kl_coefficients), dtype=kl.dtype, device=kl.device)
-    loss = policy_loss + coefficients @ kl / totals.traces
-    kl = kl / totals.attempts.clamp(min=1)
+    loss = policy_loss + coefficients @ kl
 
     entropy = torch.where(on_turn, statistics.entropy, zero).sum((1, 2))
     entropy = entropy / totals.tokens.clamp(min=1)

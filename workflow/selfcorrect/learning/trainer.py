@@ -117,7 +117,8 @@ class Trainer:
             self.window.append(numbers["reward"])
             if progress is not None:
                 work.record({"step": self.step, **numbers, "tokens_per_second": rate})
-                progress.advance(**{k: v for k, v in numbers.items() if k.startswith("reward_")})
+                progress.advance(**{k: v for k, v in numbers.items()
+                                    if k.startswith("reward_") and v is not None})  # fmt: skip
             if self.step % self.rl.checkpoint_every == 0 or self.step == self.rl.steps:
                 self._keep_best()
                 state = self._state()
@@ -254,10 +255,9 @@ class Trainer:
     def _totals(self, parts: Sequence[Part]) -> Totals:
         """The denominators of the whole team's batch."""
         own = Totals.of([part.batch.turns for part in parts], self.rl.turns)
-        sums = torch.cat([own.attempts, own.tokens, own.tokens.new_tensor([own.traces])])
+        sums = torch.cat([own.tokens, own.tokens.new_tensor([own.traces])])
         self.team.add([sums])
-        attempts, tokens, traces = sums.split([self.rl.turns, self.rl.turns, 1])
-        return Totals(int(traces), attempts, tokens)
+        return Totals(int(sums[-1]), sums[:-1])
 
     def _summed(self, metrics: Counter[str]) -> Counter[str]:
         """The metrics of all processes' parts together."""

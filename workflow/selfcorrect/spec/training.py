@@ -221,7 +221,7 @@ class RL(Strict):
         if self.offline_first_attempts > 0 and self.turns < 2:
             raise KeyFaultError("offline_first_attempts", "needs 2 or more turns")
         if self.offline_first_attempts > 0 and self.fresh_and_offline[1] == 0:
-            why = f"is less than half a problem of a batch of {self.prompts_per_batch}"
+            why = f"rounds to none of the {self.prompts_per_batch} problems of a batch"
             raise KeyFaultError("offline_first_attempts", why)
         if self.rewarded == "revisions" and self.turns < 2:
             raise KeyFaultError("rewarded", "with one turn there are no revisions to reward")

@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for numbers in files.read_json_lines(arguments.log):
             step = numbers.pop("step")
             for name, value in numbers.items():
-                writer.add_scalar(name, value, step)
+                if value is not None:
+                    writer.add_scalar(name, value, step)
         writer.close()
 
 

@@ -47,8 +47,9 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
             ],
             loc="outside upper center", ncols=2,
         )  # fmt: skip
+        said = report.on(tasks=[task]) if reached else task
         caption = (
-            f"How much the second attempt differs from the first on {report.on(tasks=[task])}: "
+            f"How much the second attempt differs from the first on {said}: "
             "edit distance in characters over the sum of both lengths, 0 for a copy, greedy "
             f"decoding{', all seeds together' * (len(report.spec.seeds) > 1)}, with the share of "
             "copies at held-out problems. Filled: held-out problems; outlined, where sampled: "

@@ -31,8 +31,9 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
             continue  # a task that cannot tell mistakes apart
         order = common_order(tables)
         figure, cells = wrapped(len(methods), PER_ROW, 3.1, 2.5, sharex=True, sharey=True)
-        for axes, row in zip(cells, methods, strict=True):
+        for at, (axes, row) in enumerate(zip(cells, methods, strict=True)):
             axes.set_title(row.label, loc="left")
+            axes.tick_params(labelbottom=at + PER_ROW >= len(methods))  # nothing is below it
             if row.name in tables:
                 _matrix(axes, tables[row.name].reindex(index=order, columns=order, fill_value=0))
             else:

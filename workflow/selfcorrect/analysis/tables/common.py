@@ -78,8 +78,9 @@ def about_intervals(report: Report) -> str:
     """A note: what the brackets hold."""
     if len(report.spec.seeds) == 1:
         return (
-            "In brackets: 95 % intervals over problems for this one seed (Wilson; for differences "
-            "Bonett and Price, paired); they do not hold the variation between training runs."
+            "In brackets: 95 % intervals over problems for this one seed (Wilson; for "
+            "differences, paired, Bonett and Price, of sampled attempts Zou and Donner); they do "
+            "not hold the variation between training runs."
         )
     return (
         "Means over seeds. In brackets: 95 % intervals over seeds and problems, which are crossed: "

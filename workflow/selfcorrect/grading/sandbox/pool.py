@@ -172,7 +172,7 @@ def _refused(names: tuple[str, ...]) -> str:
     try:
         result = worker.run(*HARMLESS)
     except SandboxProblem as error:
-        return str(error)
+        return worker.why or str(error)
     finally:
         worker.stop()
     return "" if result.outcome is Outcome.PASSED else result.reason
@@ -207,7 +207,7 @@ class _Worker:
         self._folder: Path | None = None
         self._changing = threading.Lock()
         self._ended = False
-        self._why = ""  # a worker was lost
+        self.why = ""  # a worker was lost
 
     def run(self, program: str, tests: ProgramTests) -> Result:
         """Execute one program.
@@ -222,23 +222,34 @@ class _Worker:
                 return result
         if self._once(*HARMLESS) is not None:
             return Result(Outcome.ERROR, f"{ATTEMPTS} workers were lost over it", certain=False)
-        raise UnjudgedError(
-            f"no program can be run: {ATTEMPTS} workers failed, the last because {self._why}. "
+        raise self._nothing_runs(program, tests)
+
+    def _nothing_runs(self, program: str, tests: ProgramTests) -> UnjudgedError:
+        return UnjudgedError(
+            f"no program can be run: {ATTEMPTS} workers failed, the last because {self.why}. "
             "Look for what this machine has run out of: memory, processes, or space for temporary "
             "files.",
             program,
             tests,
         )
 
+    def _started(self) -> bool:
+        """Start, in several tries: that a worker does not come up is no program's fault."""
+        for attempt in range(ATTEMPTS):
+            time.sleep(0.1 * (2**attempt - 1))
+            try:
+                self._start()
+            except OSError as error:
+                self.stop()
+                self.why = str(error)
+            else:
+                return True
+        return False
+
     def _once(self, program: str, tests: ProgramTests) -> Result | None:
         """Execute one program; None if the worker was lost before there was a verdict."""
-        try:
-            if self._process is None:
-                self._start()
-        except OSError as error:
-            self.stop()
-            self._why = str(error)
-            return None
+        if self._process is None and not self._started():
+            raise self._nothing_runs(program, tests)
         assert self._stream is not None
         task = {
             "program": program,
@@ -258,7 +269,7 @@ class _Worker:
             return Result(Outcome.TIMEOUT, why, certain=False)
         except (OSError, EOFError, ValueError):
             self.stop()
-            self._why = "it ended before a program was started"
+            self.why = "it ended before a program was started"
             return None
         try:
             self._stream.take(1)  # it is ready for more
@@ -284,8 +295,10 @@ class _Worker:
             if self._process is not None:
                 assert self._socket is not None
                 self._socket.close()
+                assert self._process.stderr is not None
                 self._process.kill()
                 self._process.wait()
+                self._process.stderr.close()
             if self._folder is not None:
                 server.empty(self._folder / "scratch")
                 shutil.rmtree(self._folder, ignore_errors=True)
