@@ -30,6 +30,7 @@ figures: $(READY) ## The same for figures, in results/figures
 report: $(READY) ## One HTML file of it all, results/report.html
 	$(ACTIVATE) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS) -- $(REPORTED)
 	$(ACTIVATE) snakemake $(SNAKEMAKE_ARGS) --report $(RESULTS)/report.html -- $(REPORTED)
+	$(ACTIVATE) python -m selfcorrect.steps.front --report $(RESULTS)/report.html
 
 test: $(READY) ## Run the tests (PYTEST_ARGS="-k floors")
 	$(ACTIVATE) pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)

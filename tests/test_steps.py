@@ -16,7 +16,7 @@ from kept_models import greedy, keep, tracked
 from selfcorrect.files import FileProblem
 from selfcorrect.jobs import Decode, WriteJob
 from selfcorrect.lm import models
-from selfcorrect.steps import cli, export_tensorboard, manifest, write
+from selfcorrect.steps import cli, export_tensorboard, front, manifest, write
 from selfcorrect.tracefile import read_table
 from tiny import language_model, plan
 
@@ -189,3 +189,12 @@ def test_a_job_is_another_with_any_other_file_of_a_model(tmp_path):
     changed = cli.identity("generate", job, tmp_path)
     (tmp_path / "model.bin").write_bytes(b"other")
     assert before != changed != cli.identity("generate", job, tmp_path) != before
+
+
+@pytest.mark.parametrize("text", [None, "", "<html><body>another page</body></html>"])
+def test_only_a_report_gets_a_front(text, tmp_path):
+    path = tmp_path / "report.html"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(FileProblem, match=f"{path}: no"):
+        front.main(["--report", str(path)])

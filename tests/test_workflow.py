@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from running import ROOT, copy_of_the_project, snakemake
+from selfcorrect.steps import front
 from selfcorrect.tracefile import read_table
 
 QUICK = "config/experiments/quick.yaml"
@@ -132,20 +133,28 @@ def test_the_report_is_one_file_that_asks_for_nothing(finished, browser):
     text = path.read_text()
     for category in ("Start here", "Tables", "Figures"):
         assert category in text
+    front.main(["--report", str(path)])
+    before = path.read_text()
+    front.main(["--report", str(path)])
+    assert path.read_text() == before
     for page in (path, finished / RESULTS / "report/index.html"):
         browser.get(page.as_uri())
         assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
         asked = re.findall(r'\\?"url\\?":\\?"(\w+):', str(browser.get_log("performance")))
         assert set(asked) <= {"file", "data", "blob", "about"}
     browser.get(path.as_uri())
-    for where in ("//*[text()='Start here']", "//td//a"):  # the category, the page's eye
-        WebDriverWait(browser, 20).until(lambda b, at=where: b.find_elements("xpath", at))[
-            0
-        ].click()
-    frame = WebDriverWait(browser, 20).until(lambda b: b.find_elements("tag name", "iframe"))[0]
-    browser.switch_to.frame(frame)
-    assert browser.find_elements("css selector", "#claims tbody tr")
-    assert browser.find_elements("css selector", ".trace")
+    wait = WebDriverWait(browser, 20)
+
+    def page_opens() -> None:
+        browser.switch_to.frame(wait.until(lambda b: b.find_elements("tag name", "iframe"))[0])
+        wait.until(lambda b: b.find_elements("css selector", "#claims tbody tr"))
+        assert browser.find_elements("css selector", ".trace")
+        browser.switch_to.default_content()
+
+    page_opens()  # by itself, and from the list
+    for where in ("//*[text()='Start here']", "//*[text()='What came out']/../..//a"):
+        wait.until(lambda b, at=where: b.find_elements("xpath", at))[0].click()
+    page_opens()
 
 
 def test_programs_are_graded_by_execution_and_have_a_table(finished):
