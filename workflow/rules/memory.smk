@@ -4,7 +4,9 @@
 rule plan_memory:
     input:
         data=data_files,
-        model=lambda wildcards: model_input(wildcards.task, "base", PLAN.config.run.seeds[0]),
+        model=lambda wildcards: model_input(
+            wildcards.task, "base", PLAN.config.run.seeds[0]
+        ),
     output:
         plan=f"{RESULTS}/{{task}}/memory.md",
         numbers=f"{RESULTS}/{{task}}/memory.json",
@@ -19,7 +21,9 @@ rule plan_memory:
         mem_mb=1500,
     params:
         spec=lambda wildcards: PLAN.memory(wildcards.task).model_dump_json(),
-        model=lambda wildcards: model_of(wildcards.task, "base", PLAN.config.run.seeds[0]),
+        model=lambda wildcards: model_of(
+            wildcards.task, "base", PLAN.config.run.seeds[0]
+        ),
         code=code_hash("steps.plan_memory"),
     shell:
         step("plan_memory")
