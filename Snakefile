@@ -33,6 +33,9 @@ localrules:
 
 
 onstart:
+    # A job's results are deleted before it is done again: another run must not be at them.
+    if workflow.is_main_process:
+        hold_results()
     # The limit on jobs started a second, which Snakemake has by default, serves a cluster's queue.
     # With one, Snakemake 9 looks through all that could start once a second for every job that has
     # finished: after a hundred jobs that is a tenth of a core, after a thousand a whole one.

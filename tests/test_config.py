@@ -98,6 +98,18 @@ def test_star_settings_stand_between_the_tasks_and_the_methods():
     }
 
 
+def test_a_date_in_yaml_is_the_text_that_was_written():
+    raw = changed({"tasks.carry.model.path": "some/model"})
+    raw["tasks"]["carry"]["model"]["revision"] = yaml.safe_load("2024-05-01")
+    assert config.load(raw).tasks["carry"].model.revision == "2024-05-01"
+
+
+def test_votes_are_of_evaluated_problems():
+    plan = Plan(config.load(changed({"tasks.carry.evaluation.problems": 10})))
+    (voting,) = plan.generate("carry", "score", 0, "voting_").passes
+    assert voting.problems == 10
+
+
 # --- faulty configs ---------------------------------------------------------------------------
 
 TASK = "tasks.carry"
@@ -312,10 +324,6 @@ FAULTS = {
     "sweep of numbers and words": (
         {"sweeps": {"a": {"label": "A", "methods": {"score": 1, "base": "no"}}}},
         "sweeps.a.methods: values are all numbers or all words",
-    ),
-    "logarithm of zero": (
-        {"sweeps": {"a": {"label": "A", "log": True, "methods": {"score": 0}}}},
-        "sweeps.a.log: needs values above 0",
     ),
     "no sweep to run": ({"run.methods": "sweeps"}, "run.methods: sweeps, but `sweeps` has none"),
     "variant of a list": ({"methods.score.variant_of": ["base"]}, "methods.score.variant_of: "),

@@ -211,7 +211,7 @@ def test_a_record_says_what_a_result_depends_on(tmp_path):
 def test_a_folder_is_held_by_one_process(tmp_path):
     with (
         files.locked(tmp_path / "work"),
-        pytest.raises(FileProblem, match=f"^{tmp_path / 'work'}: another process"),
+        pytest.raises(FileProblem, match=f"^{tmp_path / 'work'}: another run"),
         files.locked(tmp_path / "work"),
     ):
         pytest.fail("held twice")

@@ -16,8 +16,10 @@ from kept_models import greedy, keep, tracked
 from selfcorrect.files import FileProblem
 from selfcorrect.jobs import Decode, WriteJob
 from selfcorrect.lm import models
+from selfcorrect.spec.programs import MBPPProblems
 from selfcorrect.steps import cli, export_tensorboard, front, manifest, write
 from selfcorrect.tracefile import read_table
+from selfcorrect.validation import parse
 from tiny import language_model, plan
 
 FOLDER = Path(selfcorrect.__file__).parent / "steps"
@@ -189,6 +191,24 @@ def test_a_job_is_another_with_any_other_file_of_a_model(tmp_path):
     changed = cli.identity("generate", job, tmp_path)
     (tmp_path / "model.bin").write_bytes(b"other")
     assert before != changed != cli.identity("generate", job, tmp_path) != before
+
+
+def test_a_job_is_another_with_other_problems_in_its_files(tmp_path):
+    rows, repaired = tmp_path / "mbpp.jsonl", tmp_path / "sanitized.json"
+    job = plan().generate("carry", "base", 0)
+    mbpp = {"kind": "mbpp", "sanitized": False, "rows": {"path": str(rows)}, "sandbox": {
+        "cpu_seconds": 1, "wall_seconds": 5, "memory_mb": 64, "output_mb": 1,
+        "allow_unsafe": False}}  # fmt: skip
+    data = parse(MBPPProblems, mbpp)
+    repairs = parse(MBPPProblems, {**mbpp, "rows": {"path": str(repaired)}})
+    job = job.model_copy(update={"data": data, "repairs": repairs})
+    found = set()
+    for path in (rows, repaired):
+        for text in ("one", "another"):
+            rows.touch(), repaired.touch()
+            path.write_text(text)
+            found.add(json.dumps(cli.identity("generate", job)))
+    assert len(found) == 4
 
 
 @pytest.mark.parametrize("text", [None, "", "<html><body>another page</body></html>"])

@@ -347,7 +347,7 @@ def test_a_second_process_at_the_same_job(request, tmp_path, name):
     trains = "model" in job.outputs
     work = tmp_path / ("work" if trains else "samples.parts")
     with files.locked(work):
-        assert "another process" in refused(job, tmp_path, work)
+        assert "another run" in refused(job, tmp_path, work)
     job.finish(tmp_path)
 
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from running import ROOT, copy_of_the_project, snakemake
+from selfcorrect import files
 from selfcorrect.steps import front
 from selfcorrect.tracefile import read_table
 
@@ -156,6 +157,34 @@ def test_the_report_is_one_file_that_asks_for_nothing(finished, browser):
     for where in ("//*[text()='Start here']", "//*[text()='What came out']/../..//a"):
         wait.until(lambda b, at=where: b.find_elements("xpath", at))[0].click()
     page_opens()
+
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+        "width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True,
+    })  # fmt: skip
+    browser.get(path.as_uri())
+    page_opens()
+    assert browser.execute_script(wide := "return document.documentElement.scrollWidth") <= 360
+    assert browser.find_element("tag name", "iframe").rect["width"] > 300  # the list is folded
+    browser.switch_to.frame(browser.find_element("tag name", "iframe"))
+    assert browser.execute_script(wide) <= 360
+    browser.find_element("css selector", "#claims thead th").click()  # sorts
+    browser.find_element("css selector", "button[data-outcome='copied']").click()
+    shown = [of for of in browser.find_elements("css selector", ".trace") if of.is_displayed()]
+    assert {of.get_attribute("data-outcome") for of in shown} <= {"copied"}
+    assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def test_two_runs_do_not_work_on_the_same_results(project):
+    """The second one would delete what the first is reading."""
+    tables = project / RESULTS / "tables"
+    shutil.rmtree(tables)
+    command = ("--configfile", QUICK, "--", str(tables.relative_to(project)))
+    with files.locked(project / RESULTS):
+        refused = snakemake(project, *command, check=False)
+    assert refused.returncode != 0 and not tables.exists()
+    assert "another run is at work here" in refused.stdout + refused.stderr
+    snakemake(project, *command)
+    assert tables.exists()
 
 
 def test_programs_are_graded_by_execution_and_have_a_table(finished):

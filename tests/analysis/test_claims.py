@@ -107,7 +107,7 @@ PROGRAMS = {
     "base gains": DELTAS["base"], "Pair-SFT repairs": 100 * (2 / 4 - 1 / 4),
     "Pair-SFT loses": DELTAS["pair_sft_d"], "offline repair": 100 * (3 / 4 - 1 / 4),
 }  # fmt: skip
-OTHERS = {"base loses": DELTAS["base"]}
+OTHERS = {"base loses": DELTAS["base"], "Pair-SFT": DELTAS["pair_sft_d"]}
 EXPECTED = {
     "prompting": DELTAS["self_refine"], "STaR": DELTAS["star_d"],
     "STaR collapse": DELTAS["star_d_plus"], "Pair-SFT collapse": 4,
@@ -118,6 +118,7 @@ EXPECTED = {
     "RL gains nothing, last": 1, "RL collapse, last": 3,
     "RL gains nothing, sum": 1, "RL collapse, sum": 1,
     "Stage I anchors": T1["stage1"] - T1["base"], "Stage I decouples": T2["stage1"] - T2["base"],
+    "Stage I changes": 57 - 69,
     "SCoRe gains": DELTAS["score"], "SCoRe t2": T2["score"] - T2["base"],
     "SCoRe corrects": 40 - 4, "SCoRe's rate": 100 * (40 / 67 - 4 / 54),
     "SCoRe breaks less": 3 - 16, "SCoRe edits": 57 - 97,
@@ -187,7 +188,7 @@ def test_the_difference_of_two_deltas_is_paired(write_grades):
     (claim,) = (of for of in CLAIMS if of.name == "multi-turn training: gain")
     difference = claim.measure(evidence, "carry").difference
     assert difference.value == pytest.approx(-1 / 60)
-    assert difference.high - difference.low < 0.1  # unpaired it would be 0.5
+    assert difference.high - difference.low < 0.12  # unpaired it would be 0.5
 
 
 def test_a_method_is_best_only_of_all_and_only_if_each_comparison_says_so(write_grades):

@@ -18,12 +18,14 @@ from synthetic import attempt_rows, make_job
 
 from selfcorrect import config
 from selfcorrect.analysis import figures
+from selfcorrect.analysis.claims import findings
 from selfcorrect.analysis.evidence import Evidence, read_evidence
 from selfcorrect.analysis.figures import bars, fine_tuning
 from selfcorrect.analysis.figures import training as curves
 from selfcorrect.analysis.figures.style import COLOURS, dashes, style
 from selfcorrect.analysis.results import Place, read_all_grades, read_all_logs
 from selfcorrect.analysis.summary import summarise
+from selfcorrect.analysis.tables import tables
 from selfcorrect.plan import Plan
 from selfcorrect.spec import Sweep
 
@@ -340,6 +342,11 @@ def test_gaps_in_what_changes_are_named(job, write_log):
     assert "4 of 10 steps logged (Stage II, seed 2)" in said
 
 
+def places(line):
+    """At which values marks stand, which are a little to the side."""
+    return np.round(np.array(line.get_xdata(), float)).tolist()
+
+
 def test_a_sweep_shows_what_is_there_and_names_the_rest(write_grades):
     points = {"base": 0, "score": 10, "single_turn_rl": 30}
     sweeps = {"alpha": Sweep(label="α", methods=points)}
@@ -349,7 +356,9 @@ def test_a_sweep_shows_what_is_there_and_names_the_rest(write_grades):
     assert "Missing: Single-turn RL on carry." in drawing.caption
     upper, lower = drawing.figure.axes
     t1, t2 = (line for line in upper.lines if line.get_marker() == "o")
-    assert list(t1.get_xdata()) == list(t2.get_xdata()) == [0, 10, 30]
+    assert places(t1) == places(t2) == [0, 1, 2]
+    assert t1.get_xdata()[0] < t2.get_xdata()[0]  # no whisker on another
+    assert [tick.get_text() for tick in lower.get_xticklabels()] == ["0", "10", "30"]
     assert list(t1.get_ydata()) == pytest.approx([40.0, 40.0, np.nan], nan_ok=True)
     assert list(t2.get_ydata()) == pytest.approx([50.0, 50.0, np.nan], nan_ok=True)
     assert lower.get_xlabel() == "α"
@@ -367,19 +376,42 @@ def test_a_sweep_has_a_gap_where_a_value_is_not_there_and_marks_what_is_partly(w
     gaps = np.isnan(np.array(t2.get_ydata(), float))
     assert gaps.tolist() == [False, True, False]  # no line through it
     (mark,) = (text for text in upper.texts if "seeds" in text.get_text())
-    assert mark.get_text() == "1 of 2 seeds" and mark.xy[0] == 30
+    assert mark.get_text() == "1 of 2 seeds" and mark.xy[0] == 2
+
+
+def test_a_method_that_learned_nothing_is_told_wherever_it_is_drawn(write_grades):
+    """A model fine-tuned on no traces is the one that it started from, under another name."""
+    job = make_job(seeds=(0, 1))
+    graded = [
+        write_grades(node, TRACES, seed=seed) for node in ("base", "score") for seed in (0, 1)
+    ]
+    record = graded[-1].parent / "model" / "provenance.json"
+    record.parent.mkdir()
+    record.write_text('{"job": "FinetuneJob", "traces": 0}')
+    evidence = read_evidence(job, graded)
+    said = (
+        "No traces to learn from, so the model that it starts from: SCoRe, β & γ (carry, seed 1)."
+    )
+    (bars,) = (of for of in figures.drawings(evidence) if of.name == "bars_main")
+    assert said in bars.caption
+    assert "1 of 2 learned nothing" in [text.get_text() for text in bars.figure.axes[0].texts]
+    (claim,) = (of for of in findings(evidence, "carry") if of.claim.name == "SCoRe gains")
+    assert claim.seeds == 1
+    (main,) = (table for table, _ in tables(evidence) if table.name == "main")
+    assert said in main.notes
 
 
 def test_a_sweep_over_tasks_has_a_line_a_method(write_grades):
-    sweep = Sweep(label="width", tasks={"small": 16, "carry": 32}, lines=("base", "score"))
+    sweep = Sweep(label="width", tasks={"carry": 32, "small": 16}, lines=("base", "score"))
     job = make_job(("carry", "small")).model_copy(update={"sweeps": {"size": sweep}})
     graded = [write_grades(node, TRACES, task=task) for node in ("base", "score")
               for task in ("carry", "small")]  # fmt: skip
     evidence = read_evidence(job, graded)
     (drawing,) = (of for of in figures.drawings(evidence) if of.name == "sweep_size")
-    upper, _ = drawing.figure.axes
+    upper, lower = drawing.figure.axes
     lines = [line for line in upper.lines if line.get_marker() in "os"]
-    assert [list(line.get_xdata()) for line in lines] == [[16, 32]] * 2
+    assert [places(line) for line in lines] == [[0, 1]] * 2
+    assert [tick.get_text() for tick in lower.get_xticklabels()] == ["16", "32"]  # by value
     assert len({line.get_marker() for line in lines}) == 2  # not by colour alone
 
 
@@ -392,10 +424,13 @@ def test_a_sweep_of_words_is_not_joined(write_grades):
     assert [tick.get_text() for tick in lower.get_xticklabels()] == ["this", "that"]
     marked = [line for line in lower.lines if line.get_marker() == "o"]
     assert {line.get_linestyle() for line in marked} == {"None"}
+    keys = drawing.figure.legends[0].get_lines()
+    assert {key.get_linestyle() for key in keys} == {"None"}  # as they are drawn
+    assert keys[0].get_markerfacecolor() != keys[1].get_markerfacecolor()
 
 
 def test_a_sweep_may_end_at_the_last_attempt(write_grades):
-    sweep = Sweep(label="K", methods={"base": 2, "score": 4}, attempt="last", log=True)
+    sweep = Sweep(label="K", methods={"base": 2, "score": 4}, attempt="last")
     job = make_job().model_copy(update={"sweeps": {"attempts": sweep}})
     graded = [write_grades("base", ["wwr", "rrr"]), write_grades("score", ["wrr", "rrr"])]
     (drawing,) = (of for of in figures.drawings(read_evidence(job, graded))
@@ -405,17 +440,8 @@ def test_a_sweep_may_end_at_the_last_attempt(write_grades):
     assert t2 == pytest.approx([50, 100]) and last == pytest.approx([100, 100])
     (gain,) = (list(line.get_ydata()) for line in lower.lines if line.get_marker() == "o")
     assert gain == pytest.approx([50, 50])
-    assert lower.get_ylabel() == "Δ(t1,last)" and lower.get_xscale() == "log"
-    assert "last (dotted) of 3 attempts" in drawing.caption
-
-
-def test_values_over_orders_of_magnitude_and_zero_are_spread(write_grades):
-    sweep = Sweep(label="β1", methods={"base": 0, "score": 0.01, "single_turn_rl": 1})
-    job = make_job().model_copy(update={"sweeps": {"beta1": sweep}})
-    graded = [write_grades(name, TRACES) for name in sweep.methods]
-    (drawing,) = (of for of in figures.drawings(read_evidence(job, graded))
-                  if of.name == "sweep_beta1")  # fmt: skip
-    assert drawing.figure.axes[1].get_xscale() == "symlog"
+    assert lower.get_ylabel() == "Δ(t1,last)"
+    assert "last (light) of 3 attempts" in drawing.caption
 
 
 def snapshots(steps: Sequence[int]) -> pd.DataFrame:

@@ -34,6 +34,15 @@ def test_what_is_finished_is_drawn_and_the_rest_is_named(write_grades, tmp_path,
     assert (looked_at(tmp_path, overlay) / "figures/bars_main.png").read_bytes() != first
 
 
+@pytest.mark.parametrize("into", ["results", "."])
+def test_a_preview_takes_the_place_of_nothing_else(write_grades, tmp_path, overlay, into):
+    graded = write_grades("base", TRACES)
+    with pytest.raises(FileProblem, match=r"holds .*Name another --output"):
+        preview.main(["--results", str(tmp_path / "results"), "--overlay", str(overlay),
+                      "--output", str(tmp_path / into)])  # fmt: skip
+    assert graded.exists() and overlay.exists()
+
+
 def test_a_run_of_which_nothing_is_there_is_named(tmp_path, overlay):
     with pytest.raises(FileProblem, match="results: nothing of such a run is graded yet"):
         looked_at(tmp_path, overlay)

@@ -145,6 +145,19 @@ def test_a_rare_differences_interval_covers_the_truth(seeds):
     assert 0.925 <= np.mean(covered) <= 0.99
 
 
+def test_seeds_that_dominate_are_told_apart_as_by_the_t_test_of_their_means():
+    """Many problems, so that seeds alone vary: what a reader would work out from the seeds."""
+    gains, n = np.array([0.003, 0.006, 0.168, 0.022, 0.273]), 20000
+    gap = (np.arange(n) < gains[:, None] * n) * 1.0
+    expected = stats.ttest_1samp(gains, 0)
+    found = compare(gap, np.zeros_like(gap))
+    assert found.p == pytest.approx(expected.pvalue, rel=0.02)
+    low, high = expected.confidence_interval(0.95)
+    assert found.difference.high == pytest.approx(high, rel=0.02)
+    # Nothing at all was lost, so a loss is out of the question.
+    assert low < -0.05 and -0.001 < found.difference.low < 0
+
+
 def seeds_of_effects(kind, rng, seeds):
     """Shares of problems that training runs gain and lose, each (S, 1), and the mean difference."""
     if kind == "a loss that varies greatly":
@@ -154,39 +167,56 @@ def seeds_of_effects(kind, rng, seeds):
         return on + 0.001, np.full((seeds, 1), 0.001), 0.4 * 0.11
     if kind == "every run gains":
         return np.clip(rng.normal(0.12, 0.03, (seeds, 1)), 0, 1), np.full((seeds, 1), 0.006), 0.114
+    if kind == "who gains more loses more":
+        how_much = rng.uniform(0, 2, (seeds, 1))
+        return 0.15 * how_much, 0.007 * how_much, 0.143
+    if kind == "who gains more loses as much":
+        how_much = 0.15 * rng.uniform(0, 2, (seeds, 1))
+        up, down = np.clip(how_much + rng.normal(0, 0.03, (2, seeds, 1)), 0, 1)
+        return up, down, 0.0
     if kind == "either sign":
         return np.clip(0.3 + rng.normal(0, 0.1, (seeds, 1)), 0, 1), np.full((seeds, 1), 0.3), 0.0
     return np.full((seeds, 1), 0.003), np.full((seeds, 1), 0.003), 0.0  # "hardly ever"
 
 
+# Satterthwaite's degrees of freedom are estimates too: from two or three seeds that dominate they
+# promise too much, and the docstring says how much.
+HELD = {2: 0.84, 3: 0.86, 5: 0.92}
+
+
+@pytest.mark.parametrize("seeds", HELD)
 @pytest.mark.parametrize(
-    ("kind", "held"),
+    "kind",
     [
-        ("a loss that varies greatly", 0.92),
-        ("most runs gain nothing", 0.86),  # five draws of a coin: often all fell on one side
-        ("every run gains", 0.92),
-        ("either sign", 0.92),
-        ("hardly ever", 0.94),
+        "a loss that varies greatly",
+        "most runs gain nothing",
+        "every run gains",
+        "who gains more loses more",
+        "who gains more loses as much",
+        "either sign",
+        "hardly ever",
     ],
 )
-def test_a_differences_interval_over_seeds_covers_and_agrees_with_its_test(kind, held):
+def test_a_differences_interval_over_seeds_covers_and_agrees_with_its_test(kind, seeds):
     rng = np.random.default_rng(2)
     covered, rejected = [], []
     for _ in range(300):
-        up, down, truth = seeds_of_effects(kind, rng, seeds=5)
-        hard = rng.normal(size=(1, 300)) + rng.normal(size=(5, 300))
+        up, down, truth = seeds_of_effects(kind, rng, seeds)
+        hard = rng.normal(size=(1, 300)) + rng.normal(size=(seeds, 300))
         place = stats.norm.cdf(hard / math.sqrt(2))
         ours, theirs = (place < up) * 1.0, (place > 1 - down) * 1.0
         found = compare(ours, theirs)
         low, high = found.difference.low, found.difference.high
         # Where next to nothing is lost the mean cannot be a loss, however the gains vary.
-        assert low >= -2 * share(theirs).high and high <= 2 * share(ours).high
+        assert low >= -share(theirs).high and high <= share(ours).high
+        assert low <= found.difference.value <= high
         assert (found.p < 0.05) == (low > 0 or high < 0)
         covered.append(low <= truth <= high)
         rejected.append(found.p < 0.05)
-    assert held <= np.mean(covered)
-    if kind in ("either sign", "hardly ever"):
-        assert np.mean(rejected) <= 0.08
+    # Few draws of a coin often all fall on one side, and no interval can know of the other.
+    assert np.mean(covered) >= HELD[seeds] - (kind == "most runs gain nothing") * 0.6**seeds
+    if truth == 0:
+        assert np.mean(rejected) <= {2: 0.13, 3: 0.09, 5: 0.07}[seeds]
 
 
 def test_equal_models_over_seeds_are_rarely_told_apart():
@@ -330,13 +360,13 @@ def test_a_difference_of_ratios_is_that_of_the_ratios():
     assert (same.difference.value, same.p) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize(("seeds", "wrong", "rates"), [
-    (1, (0.02, 0.5), (0.9, 0.1)),  # ten wrong attempts of 500 against 250
-    (1, (0.1, 0.2), (0.5, 0.3)),
-    (5, (0.2, 0.4), (0.6, 0.4)),
-    (5, (0.3, 0.3), (0.5, 0.5)),
+@pytest.mark.parametrize(("seeds", "wrong", "rates", "most"), [
+    (1, (0.02, 0.5), (0.9, 0.1), 1.0),  # ten wrong attempts of 500 against 250
+    (1, (0.1, 0.2), (0.5, 0.3), 0.99),
+    (5, (0.2, 0.4), (0.6, 0.4), 0.99),
+    (5, (0.3, 0.3), (0.5, 0.5), 0.99),
 ])  # fmt: skip
-def test_intervals_of_differences_of_ratios_cover(seeds, wrong, rates):
+def test_intervals_of_differences_of_ratios_cover(seeds, wrong, rates, most):
     """Models share how hard problems are; over seeds their rates vary."""
     rng = np.random.default_rng(seeds)
     held, trials, n = 0, 300, 500 if seeds == 1 else 200
@@ -350,8 +380,9 @@ def test_intervals_of_differences_of_ratios_cover(seeds, wrong, rates):
         made = statistics.contrast_of_ratios(*terms)
         low, high = made.difference.low, made.difference.high
         held += low <= rates[0] - rates[1] <= high
+        assert -1 <= low <= made.difference.value <= high <= 1
         assert (made.p < 0.05) == (low > 0 or high < 0)  # interval and test say the same
-    assert 0.91 < held / trials < 0.99
+    assert 0.91 < held / trials <= most
 
 
 def test_one_lucky_problem_decides_nothing():

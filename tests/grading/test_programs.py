@@ -122,7 +122,7 @@ def test_the_grader_says_what_programs_were_run_behind():
 def test_without_the_needed_layers_programs_are_not_run(monkeypatch):
     missing = protection(frozenset({"seccomp"}))
     monkeypatch.setattr("selfcorrect.grading.sandbox.pool.protection", lambda _: missing)
-    with pytest.raises(SandboxProblem, match=r"seccomp.*allow_unsafe: true"):
+    with pytest.raises(SandboxProblem, match=r"seccomp.*`data\.sandbox\.allow_unsafe: true`"):
         grader().grade([Submission(PROBLEM, "return 2 * x")])
     unsafe = LIMITS.model_copy(update={"allow_unsafe": True})
     allowed = ProgramGrader(extract, unsafe, Workplace())

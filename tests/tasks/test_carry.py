@@ -249,3 +249,6 @@ def test_attempts_that_no_solver_writes_are_other_or_unreadable(testbed):
     far = str(int(problem.answer[::-1]) % 10 ** len(problem.answer)).zfill(len(problem.answer))
     assert kinds(testbed, [problem] * 3, [far, "12", "12345x7"])[1:] == ["unreadable"] * 2
     assert kinds(testbed, [problem], [problem.answer]) == ["none"]
+    assert kinds(testbed, [problem], [f" {problem.answer}\n"]) == ["none"]  # as it is graded
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in problem.answer)
+    assert wide.isdecimal() and kinds(testbed, [problem], [wide]) == ["unreadable"]

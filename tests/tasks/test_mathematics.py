@@ -158,6 +158,14 @@ def test_faulty_files_are_named(small, tmp_path, files, said):
     assert said in str(caught.value)
 
 
+def test_an_id_in_two_files_is_named(small, tmp_path):
+    """Of two problems under one id one would be graded by the other's answer."""
+    numbered = [row(n, unique_id=f"made/{n - 20}") for n in range(20, 26)]
+    tested = [numbered[1], numbered[4]]
+    with pytest.raises(FileProblem, match=r"task_id 'made/\d' is there twice in the files"):
+        written(tmp_path, test=numbered, math500=tested).problems("train")
+
+
 def test_a_missing_file_is_named(small, tmp_path):
     task = written(tmp_path)
     (tmp_path / "test.jsonl").unlink()

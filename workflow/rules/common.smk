@@ -4,13 +4,14 @@ import os
 import re
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from selfcorrect.codehash import code_hash
 from selfcorrect.config import check_paths, default, load, merged
-from selfcorrect.files import FileProblem, writable
+from selfcorrect.files import FileProblem, locked, writable
 from selfcorrect.plan import VIEWS, Plan
 from selfcorrect.validation import ConfigError
 
@@ -37,6 +38,7 @@ try:
 except (ConfigError, FileProblem) as error:
     raise WorkflowError(f"The config cannot be run:\n{error}") from None
 
+HELD = ExitStack()
 RESULTS = PLAN.config.results
 COMPUTE = PLAN.config.compute
 GPUS = 1 if COMPUTE.device == "cuda" else 0  # of a job that uses a model
@@ -67,6 +69,14 @@ wildcard_constraints:
     task="|".join(PLAN.config.run.tasks),
     node=r"[a-z][a-z0-9_]*(\.round\d+)?",
     seed=r"\d+",
+
+
+def hold_results():
+    """Keep other runs off the results until this process ends, however it ends."""
+    try:
+        HELD.enter_context(locked(Path(RESULTS)))
+    except FileProblem as error:
+        raise WorkflowError(str(error)) from None
 
 
 def nodes_of(kind):

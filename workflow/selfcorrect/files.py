@@ -186,6 +186,6 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise FileProblem(
-                f"{folder}: another process is training here. Wait for it, or stop it."
+                f"{folder}: another run is at work here. Wait for it, or stop it."
             ) from error
         yield

@@ -16,12 +16,12 @@ class Job(Strict):
     task: str = Field(description="name of the task in the config")
     node: str = Field(description="the node that the job works for")
     seed: int = Field(description="run seed")
+    data: spec.Problems
 
 
 class PretrainJob(Job):
     """Make the tiny base model."""
 
-    data: spec.Problems
     corpus: spec.Corpus
     tiny: spec.TinyModel
     pretraining: spec.Pretraining
@@ -31,7 +31,6 @@ class PretrainJob(Job):
 class SampleJob(Job):
     """Sample two-turn traces of training problems."""
 
-    data: spec.Problems
     loading: spec.Loading
     generation: spec.Generation
     sampling: spec.Sampling
@@ -40,7 +39,6 @@ class SampleJob(Job):
 class SelectJob(Job):
     """Choose the traces to fine-tune on."""
 
-    data: spec.Problems
     traces: Literal["star", "pair"]
     transitions: tuple[Transition, ...]
     max_traces: Count
@@ -49,7 +47,6 @@ class SelectJob(Job):
 class FinetuneJob(Job):
     """Fine-tune on selected traces."""
 
-    data: spec.Problems
     loading: spec.Adaptation
     sft: SFT
     snapshots: int = Field(description="models kept on the way, evenly spaced")
@@ -58,7 +55,6 @@ class FinetuneJob(Job):
 class ReinforceJob(Job):
     """Train by the multi-turn policy gradient."""
 
-    data: spec.Problems
     loading: spec.Adaptation
     generation: spec.Generation
     instruction: Instruction
@@ -78,7 +74,6 @@ class Decode(Strict):
 class GenerateJob(Job):
     """Sample attempts that are evaluated."""
 
-    data: spec.Problems = Field(description="of evaluated problems; of `familiar` ones, training's")
     loading: spec.Loading
     generation: spec.Generation
     split: Literal["train", "validation", "test"]
@@ -91,7 +86,6 @@ class GenerateJob(Job):
 class TrackJob(Job):
     """Sample attempts of models that were kept during a fine-tuning."""
 
-    data: spec.Problems
     loading: spec.Loading
     generation: spec.Generation
     split: Literal["validation", "test"]
@@ -120,7 +114,6 @@ class WriteJob(Strict):
 class GradeJob(Job):
     """Grade attempts."""
 
-    data: spec.Problems
     repairs: spec.Problems | None = Field(description="of repaired attempts; null: as `data`")
     split: Literal["train", "validation", "test"]
 

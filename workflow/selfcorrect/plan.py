@@ -378,7 +378,8 @@ def _passes(of: Evaluation, node: str, view: View) -> Iterator[Decode]:
     greedy: dict[str, Any] = {"samples": 1, "temperature": 0.0}
     if view == "voting_":
         drawn: dict[str, Any] = {"samples": of.voting.samples, "temperature": of.voting.temperature}
-        yield Decode(decoding="voting", problems=of.voting.problems, turns=2, **drawn)
+        problems = min(of.voting.problems, of.problems)
+        yield Decode(decoding="voting", problems=problems, turns=2, **drawn)
     elif view == "familiar_":
         yield Decode(decoding="familiar", problems=of.familiar.problems, turns=2, **greedy)
     else:

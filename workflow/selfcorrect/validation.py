@@ -35,7 +35,7 @@ def parse(model: type[AnyModel], raw: Mapping[str, Any]) -> AnyModel:
         ConfigError: with one line per faulty key.
     """
     try:
-        return model.model_validate_json(json.dumps(raw))
+        return model.model_validate_json(json.dumps(raw, default=str))  # YAML knows dates
     except ValidationError as error:
         raise ConfigError(_explained(error, model)) from None
 

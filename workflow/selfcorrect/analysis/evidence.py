@@ -67,6 +67,14 @@ class Evidence:
         """By seed, a method's graded attempts, where there are any."""
         return by_seed(self.grades, self.report.spec.seeds, task, method, decoding)
 
+    def taught(self, task: str, method: str, decoding: str = "greedy") -> dict[int, Outcomes]:
+        """``outcomes`` of what was trained on anything, or not trained at all."""
+        return {
+            seed: of
+            for seed, of in self.outcomes(task, method, decoding).items()
+            if Place(task, method, seed) not in self.report.untaught
+        }
+
     def methods_with(self, of: Mapping[Place, pd.DataFrame], task: str) -> list[str]:
         """The methods of which something is there, in the report's order."""
         there = {place.node for place in of if place.task == task}

@@ -23,8 +23,11 @@ Measure = Callable[[Evidence, str], Comparison | None]
 def on_common_seeds(
     evidence: Evidence, task: str, *methods: str, decoding: str = "greedy"
 ) -> list[dict[str, Shares]] | None:
-    """Every metric of each method, (S, n), on the seeds that all of them have."""
-    found = [evidence.outcomes(task, method, decoding) for method in methods]
+    """Every metric of each method, (S, n), on the seeds that all of them have.
+
+    One that had nothing to learn from says nothing of its method, and counts as not there.
+    """
+    found = [evidence.taught(task, method, decoding) for method in methods]
     common = sorted(set.intersection(*(set(of) for of in found)))
     return [stacked({seed: of[seed] for seed in common}) for of in found] if common else None
 
@@ -89,7 +92,7 @@ def later(method: str) -> Measure:
     """The last attempt's accuracy minus the second's."""
 
     def measure(evidence: Evidence, task: str) -> Comparison | None:
-        turns = [accuracy_by_turn(of) for of in evidence.outcomes(task, method).values()]
+        turns = [accuracy_by_turn(of) for of in evidence.taught(task, method).values()]
         last = min((of.shape[1] for of in turns), default=0)
         if last <= 2:
             return None

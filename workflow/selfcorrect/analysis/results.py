@@ -8,6 +8,7 @@ import pandas as pd
 
 from selfcorrect import files
 from selfcorrect.analysis.metrics import Outcomes, in_order, outcomes
+from selfcorrect.provenance import SIDECAR
 from selfcorrect.tracefile import read_table
 
 COLUMNS = (
@@ -31,12 +32,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Grades:
-    """A model's graded attempts: a row each, and as outcomes by decoding; their file and grader."""
+    """A model's graded attempts: a row each, and as outcomes by decoding; their file and grader.
+
+    ``untaught``: it was fine-tuned on no traces at all, and so is the model that it started from.
+    """
 
     path: Path
     attempts: pd.DataFrame
     outcomes: Mapping[str, Outcomes]
     grader: str
+    untaught: bool
 
 
 def place(path: Path) -> Place:
@@ -110,9 +115,15 @@ def read_grades(path: Path) -> Grades | None:
         raise files.damaged(path, "no greedy attempts")
     try:
         by_decoding = {decoding: outcomes(table, decoding) for decoding in found}
-        return Grades(path, table, by_decoding, str(table["grader"].iloc[0]))
+        grader = str(table["grader"].iloc[0])
+        return Grades(path, table, by_decoding, grader, _untaught(path.parent / "model"))
     except ValueError as error:
         raise files.damaged(path, str(error)) from error
+
+
+def _untaught(model: Path) -> bool:
+    record = model / SIDECAR
+    return record.is_file() and files.read_json(record).get("traces") == 0
 
 
 def read_all_grades(paths: Iterable[Path]) -> dict[Place, Grades]:

@@ -51,11 +51,15 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All summaries, in the order of the spec, the places that had no grades, and the graders."""
+    """All summaries, in the order of the spec, and the graders.
+
+    ``missing``: the places that had no grades; ``untaught``: those that had nothing to learn from.
+    """
 
     spec: ReportJob
     summaries: tuple[Summary, ...]
     missing: tuple[Place, ...]
+    untaught: tuple[Place, ...]
     graders: tuple[str, ...]
 
     def of(self, table: str, decoding: str | None = None) -> list[Summary]:
@@ -92,20 +96,37 @@ class Report:
     def missing_in_words(
         self, table: str | None = None, tasks: Sequence[str] | None = None
     ) -> list[str]:
-        """A sentence that names what had no grades, or nothing; of all methods or of a table's, on
-        all tasks or on some."""
+        """Sentences that name what had no grades and what learned nothing, if there is any; of all
+        methods or of a table's, on all tasks or on some."""
         shown = {row.name for row in self.spec.methods if table is None or table in row.tables}
-        names = [
-            f"{self.label(place.node)} ({place.task}, seed {place.seed})"
-            for place in self.missing
-            if place.node in shown and (tasks is None or place.task in tasks)
-        ]
-        return [f"Missing, no grades: {'; '.join(names)}.{OTHERS}"] if names else []
+
+        def names(places: Sequence[Place]) -> str:
+            return "; ".join(
+                f"{self.label(place.node)} ({place.task}, seed {place.seed})"
+                for place in places
+                if place.node in shown and (tasks is None or place.task in tasks)
+            )
+
+        missing, untaught = names(self.missing), names(self.untaught)
+        return [
+            *([f"Missing, no grades: {missing}.{OTHERS}"] if missing else []),
+            *([f"No traces to learn from, so the model that it starts from: {untaught}."]
+              if untaught else []),
+        ]  # fmt: skip
 
     def some_seeds(self, there: int) -> str:
         """Of how many seeds something is, where that is not all of them."""
         wanted = len(self.spec.seeds)
         return f"{there} of {wanted} seeds" if there < wanted else ""
+
+    def mark(self, of: Summary) -> str:
+        """What a figure must say of a method where it draws it: seeds that are not what they seem.
+
+        Empty where all are there and learned something.
+        """
+        idle = sum((at.task, at.node) == (of.task, of.method.name) for at in self.untaught)
+        learned = f"{idle} of {len(of.seeds)} learned nothing" if idle else ""
+        return ", ".join(filter(None, (self.some_seeds(len(of.seeds)), learned)))
 
     def label(self, node: str) -> str:
         """What tables and figures call a method, or one that it was trained from."""
@@ -181,8 +202,9 @@ def summarise(grades: Mapping[Place, Grades], spec: ReportJob) -> Report:
         for seed in spec.seeds
         if (place := Place(task, row.name, seed)) not in grades
     ]
+    untaught = sorted(where for where, found in grades.items() if found.untaught)
     graders = sorted({found.grader for found in grades.values()})
-    return Report(spec, tuple(summaries), tuple(missing), tuple(graders))
+    return Report(spec, tuple(summaries), tuple(missing), tuple(untaught), tuple(graders))
 
 
 def by_seed(

@@ -14,6 +14,8 @@ from selfcorrect.files import FileProblem
 from selfcorrect.records import Attempt
 
 QUESTION, ATTEMPT = "17+25", "42"  # for looking at how a template renders a conversation
+# Templates that tell the model today's date are told this one: a prompt must not change overnight.
+DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
 
 
 class ChatTemplateError(FileProblem):
@@ -33,6 +35,8 @@ class Chat:
             )
         self.tokenizer = tokenizer
         self.name = name
+        template = tokenizer.get_chat_template()
+        self._template = DATE + template if "strftime_now" in template else template
         # What ends an attempt is the template's matter: Gemma's is not the tokenizer's EOS token.
         self.eos = self._bridge(QUESTION)[0]
         self.pad = self.eos if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
@@ -40,13 +44,11 @@ class Chat:
 
     def opening(self, message: str) -> list[int]:
         """Tokens of the first user message, up to where the first attempt starts."""
-        return self._encode(self._render([_user(message)]))
+        return self.openings([message])[0]
 
     def openings(self, messages: Sequence[str]) -> list[list[int]]:
         """``opening`` of many messages at once."""
-        rendered = self.tokenizer.apply_chat_template(
-            [[_user(message)] for message in messages], tokenize=False, add_generation_prompt=True
-        )
+        rendered = self._render([[_user(message)] for message in messages])
         encoded: list[list[int]] = self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
         return encoded
 
@@ -65,9 +67,9 @@ class Chat:
             ChatTemplateError: the template rewrites earlier turns, or does not end an attempt with
                 a special token.
         """
-        before = self._render([_user(QUESTION)])
-        messages = [_user(QUESTION), {"role": "assistant", "content": ATTEMPT}, _user(instruction)]
-        after = self._render(messages)
+        asked, answered = _user(QUESTION), {"role": "assistant", "content": ATTEMPT}
+        before, after = (self._render([said])[0]
+                         for said in ([asked], [asked, answered, _user(instruction)]))  # fmt: skip
         if not after.startswith(before + ATTEMPT):
             raise ChatTemplateError(
                 f"{self.name}: its chat template rewrites an earlier turn when a later one is "
@@ -96,11 +98,14 @@ class Chat:
         texts: list[str] = self.tokenizer.batch_decode(completions, skip_special_tokens=True)
         return texts
 
-    def _render(self, messages: list[dict[str, str]]) -> str:
-        text: str = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
+    def _render(self, conversations: list[list[dict[str, str]]]) -> list[str]:
+        texts: list[str] = self.tokenizer.apply_chat_template(
+            conversations,
+            chat_template=self._template,
+            tokenize=False,
+            add_generation_prompt=True,
         )
-        return text
+        return texts
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]

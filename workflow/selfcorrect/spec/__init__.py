@@ -167,13 +167,14 @@ class Compute(Strict):
 
     device: Literal["cpu", "cuda"] = Field(
         description="where models are; with cuda each job that uses a model asks Snakemake for "
-        "the resource `gpu`"
+        "the resource `gpu`; a tiny model is pretrained on the CPU"
     )
     processes: Count = Field(
         description="processes of an RL job, each with a share of every batch and a GPU of its own"
     )
     sharded: bool = Field(
-        description="keep weights, gradients and optimiser of an RL job in parts on its processes"
+        description="keep weights, gradients, optimiser and reference of an RL job in parts on its "
+        "`processes`, of which it needs 2 or more; not with `model.lora`"
     )
     memory_mb: Count = Field(
         description="main memory of a job that uses a model: what is asked of a cluster, and "
@@ -202,12 +203,14 @@ class Sweep(Strict):
     """One setting over several values, which a figure is drawn of: of methods, or of tasks."""
 
     label: str = Field(description="name of what is varied, at the figure's axis")
-    log: bool = Field(False, description="a logarithmic axis, where values are numbers")
     methods: dict[Name, float | str] = Field({}, description="methods, each with its value")
     tasks: dict[Name, float | str] = Field({}, description="or tasks, each with its value")
     lines: tuple[Name, ...] = Field((), description="methods that are shown over the `tasks`")
     attempt: Literal["second", "last"] = Field(
         "second", description="the attempt that is shown beside the first"
+    )
+    source: str = Field(
+        "beyond the paper", description="the figure of the paper that it is the counterpart of"
     )
     note: str = Field("", description="a sentence for the caption: what else a reader must know")
 
@@ -220,8 +223,6 @@ class Sweep(Strict):
         values = [*self.methods.values(), *self.tasks.values()]
         if len({isinstance(value, str) for value in values}) > 1:
             raise KeyFaultError("methods", "values are all numbers or all words")
-        if self.log and any(isinstance(value, str) or value <= 0 for value in values):
-            raise KeyFaultError("log", "needs values above 0")
         return self
 
 

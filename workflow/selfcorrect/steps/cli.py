@@ -96,13 +96,16 @@ def identity(step: str, spec: Job, *inputs: Path) -> dict[str, Any]:
     """What a resumable job is: its spec, its code and the checksums of its inputs.
 
     An input folder counts by all its files but the record of how it came to be, a name on the Hub
-    by the name.
+    by the name; among the inputs are the local files that its problems are read from.
     """
     from selfcorrect.files import sha256
     from selfcorrect.provenance import SIDECAR
+    from selfcorrect.spec.source import local_files
 
+    sections = [spec.data, getattr(spec, "repairs", None)]
+    problems = {path for data in sections if data for path in local_files(data).values()}
     digests = []
-    for path in inputs:
+    for path in (*inputs, *map(Path, sorted(problems))):
         inside = sorted(path.iterdir()) if path.is_dir() else [path]
         parts = [part for part in inside if part.name != SIDECAR]
         digests.append([sha256(part) if part.is_file() else str(part) for part in parts])

@@ -6,12 +6,20 @@ Beside the rules, which wait for all of it: nothing depends on what this writes.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from selfcorrect.files import FileProblem
 from selfcorrect.steps import cli
+
+WRITTEN = ("tables", "figures")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write ``tables`` and ``figures`` into a folder, in place of those of the last time."""
+    """Write ``tables`` and ``figures`` into a folder, in place of those of the last time.
+
+    Raises:
+        FileProblem: the folder holds anything else, a run for one, or there is nothing to draw.
+    """
     parser = cli.parser(__doc__, spec=False)
     cli.path_argument(parser, "results", "folder of all results")
     cli.path_argument(
@@ -19,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     cli.path_argument(parser, "output", "folder to write")
     arguments = parser.parse_args(argv)
+    _check(arguments.output)
 
     from selfcorrect import files
     from selfcorrect.analysis import figures, tables
@@ -36,6 +45,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables.write(tables.tables(evidence), folder / "tables")
         figures.write(evidence, folder / "figures")
     print("\n".join(evidence.report.missing_in_words()) or "Nothing is missing.")
+
+
+def _check(output: Path) -> None:
+    """What is written takes the place of the folder: nothing else may be in it."""
+    there = sorted(path.name for path in output.iterdir()) if output.is_dir() else []
+    if others := [name for name in there if name not in WRITTEN]:
+        raise FileProblem(
+            f"{output}: holds {others[0]}, which a preview would take the place of. Name another "
+            "--output, a folder of its own."
+        )
 
 
 if __name__ == "__main__":

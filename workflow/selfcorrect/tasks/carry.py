@@ -59,12 +59,13 @@ class Carry:
 
     def errors(self, submissions: Sequence[Submission]) -> list[str]:
         """What is wrong with each attempt: whose mistake it is, or that it is no one's."""
-        readable = [len(of.text) == self.data.width + 1 and of.text.isdecimal()
-                    for of in submissions]  # fmt: skip
+        said = [of.text.strip() for of in submissions]  # as they are graded
+        readable = [len(text) == self.data.width + 1 and text.isascii() and text.isdecimal()
+                    for text in said]  # fmt: skip
         read = [of for of, fine in zip(submissions, readable, strict=True) if fine]
         numbers = [of.problem.question.split("+") for of in read]
         a, b = (digits_of([pair[side] for pair in numbers], self.data.width) for side in (0, 1))
-        attempts = digits_of([of.text for of in read], self.data.width + 1)
+        attempts = digits_of([of.text.strip() for of in read], self.data.width + 1)
         found = iter(mistakes(a, b, attempts))
         return [next(found) if fine else UNREADABLE for fine in readable]
 

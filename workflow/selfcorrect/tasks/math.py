@@ -59,10 +59,9 @@ def as_problem(record: MathRecord, name: str, source: Source) -> Problem:
     Raises:
         FileProblem: the solution has no box.
     """
+    called = name if record.task_id is None else str(record.task_id)
     answer = last_box(record.solution)
     if answer is None:
-        raise fault(source, f"{record.task_id or name}: `solution` has no \\boxed answer")
+        raise fault(source, f"{called}: `solution` has no \\boxed answer")
     level = str(record.level).removeprefix("Level ")
-    return Problem(
-        str(record.task_id or name), record.problem, answer, f"{record.subject}, {level}"
-    )
+    return Problem(called, record.problem, answer, f"{record.subject}, {level}")

@@ -1,10 +1,12 @@
 """What tasks have in common whose attempts are solutions with a final answer."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from selfcorrect import prompts, seeds
+from selfcorrect.files import FileProblem
 from selfcorrect.grading.mathematics.judge import MathGrader
 from selfcorrect.records import Problem
 from selfcorrect.spec.source import Source
@@ -31,7 +33,15 @@ class SolvingTask(GradedTask, ABC):
 
     @cached_property
     def _splits(self) -> Mapping[Split, Sequence[Problem]]:
-        return self.read()
+        splits = self.read()
+        ids = Counter(problem.id for of_split in splits.values() for problem in of_split)
+        twice = next((name for name, count in ids.items() if count > 1), None)
+        if twice is not None:
+            raise FileProblem(
+                f"task_id {twice!r} is there twice in the files of `data`, for two problems: their "
+                "attempts could not be told apart. Take the ids out, or mend them."
+            )
+        return splits
 
     @abstractmethod
     def read(self) -> Mapping[Split, Sequence[Problem]]:

@@ -12,7 +12,6 @@ from selfcorrect.analysis.figures.drawing import (
     Drawing,
     band,
     fewer,
-    in_steps,
     lacking,
     over,
     panels,
@@ -58,7 +57,7 @@ def _accuracy(evidence: Evidence) -> Drawing:
                  marker=marker, markersize=3)  # fmt: skip
         axes.set_title(task if len(tasks) > 1 else "", loc="left")
         axes.set_xlabel("Attempt")
-        in_steps(axes)
+        axes.set_xticks(range(1, max((len(of.turns) for of in shown), default=1) + 1))
         tidy(axes)
     shown_in[0].set_ylabel("Accuracy (%)")
     handles = [Line2D([], [], color=colour(name), marker=marker, markersize=3,

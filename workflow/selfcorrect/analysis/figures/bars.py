@@ -46,7 +46,7 @@ def bars(report: Report, table: str) -> Figure:
         for at, row in enumerate(rows):
             if row.name in found:
                 _draw_bars(axes, at, found[row.name])
-                _mark(axes, at, report.some_seeds(len(found[row.name].seeds)))
+                _mark(axes, at, report.mark(found[row.name]))
             else:
                 axes.text(1, at, "no grades", va="center", style="italic", color=MISSING)
         axes.set(xlim=(0, 100), xlabel="Accuracy (%)")
@@ -91,10 +91,10 @@ def _draw_bars(axes: Axes, at: int, of: Summary) -> None:
     )
 
 
-def _mark(axes: Axes, at: int, partly: str) -> None:
-    """Say of a row that it is not of all seeds."""
-    if partly:
-        axes.text(0.99, at, partly, transform=axes.get_yaxis_transform(), ha="right", va="center",
+def _mark(axes: Axes, at: int, said: str) -> None:
+    """Say something of a row."""
+    if said:
+        axes.text(0.99, at, said, transform=axes.get_yaxis_transform(), ha="right", va="center",
               style="italic", color=MISSING, fontsize=6)  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def transitions(report: Report, table: str) -> Figure:
                     facecolor=own if side > 0 else tint(own), linewidth=0.6,
                     error_kw={"elinewidth": 0.8, "capsize": 1.8, "ecolor": "#000000"},
                 )  # fmt: skip
-            _mark(axes, at, report.some_seeds(len(found[row.name].seeds)))
+            _mark(axes, at, report.mark(found[row.name]))
         axes.axvline(0, color="#000000", linewidth=0.6)
         axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         axes.set_xlabel("Problems (%)")

@@ -59,10 +59,10 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=2, handlelength=2.2)
     caption = (
-        "Accuracy of the first (dashed) and second (solid) attempt by the problems' level: digits "
-        "of the numbers on carry, pairs of parentheses on precedence, the benchmark's own levels "
-        f"elsewhere. On {report.on()}, greedy decoding, {report.seeds_in_words()}; whiskers are "
-        f"95 % intervals {over(report)}."
+        "Accuracy of some methods' first (dashed) and second (solid) attempt by the problems' "
+        "level: digits of the numbers on carry, pairs of parentheses on precedence, the "
+        f"benchmark's own levels elsewhere. On {report.on()}, greedy decoding, "
+        f"{report.seeds_in_words()}; whiskers are 95 % intervals {over(report)}."
     )
     missing = lacking(report, evidence.grades, {task: [row.name for row in methods]
                                                 for task in tasks})  # fmt: skip

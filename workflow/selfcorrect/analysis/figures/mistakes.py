@@ -18,6 +18,7 @@ from selfcorrect.analysis.flow import known, mistakes
 
 SHOWN = ("base", "single_turn_rl", "multi_turn_rl_sum", "score")
 PER_ROW = 2  # panels
+LEAST = 0.0005  # a share that is shown
 
 
 def drawings(evidence: Evidence) -> Iterator[Drawing]:
@@ -41,12 +42,13 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
         figure.supxlabel("Second attempt", fontsize=8)
         figure.supylabel("First attempt", fontsize=8)
         caption = (
-            f"What revising does to each kind of mistake on {task}: percent of problems by what "
-            "the first attempt (rows) and the second (columns) is, greedy decoding, "
-            f"{report.seeds_in_words()}. The first column is corrected, the first row broken; on "
-            "the diagonal the kind is the same, the attempt may be another. Cells below 0.05 % are "
-            "empty. Kinds are told by comparing attempts with what the solvers of the testbed "
-            "would write."
+            f"What revising by some of the methods does to each kind of mistake on "
+            f"{report.on(tasks=[task])}: percent of problems by what the first attempt (rows) and "
+            f"the second (columns) is, greedy decoding, {report.seeds_in_words()}. The first "
+            "column is corrected, the first row broken; on the diagonal the kind is the same, the "
+            "attempt may be another. Cells below 0.05 % are empty, and so are kinds left out that "
+            "no method has. Kinds are whose of the testbed's solvers would write the same; "
+            "unreadable is what is no answer at all, other what none of them writes."
         )
         missing = lacking(report, evidence.grades, {task: [row.name for row in methods]})
         yield Drawing(f"mistakes_{task}", f"Kinds of mistakes on {task}", "beyond the paper",
@@ -69,12 +71,13 @@ def transitions(evidence: Evidence, task: str, method: str) -> pd.DataFrame | No
 
 
 def common_order(tables: dict[str, pd.DataFrame]) -> list[str]:
-    """Kinds in the order in which any of the tables has them, right first."""
+    """Kinds in the order in which any of the tables has them, right first; no empty ones."""
     often: dict[str, float] = {}
     for table in tables.values():
         for kind in table.index:
             share = float(table.loc[kind].sum() + table[kind].sum())
-            often[kind] = max(often.get(kind, 0.0), share)
+            if max(table.loc[kind].max(), table[kind].max()) >= LEAST:
+                often[kind] = max(often.get(kind, 0.0), share)
     return sorted(often, key=lambda kind: (kind != "right", -often[kind]))
 
 
@@ -83,7 +86,7 @@ def _matrix(axes: Axes, table: pd.DataFrame) -> None:
     axes.imshow(shares**0.5, cmap="Greys", vmin=0, vmax=10, aspect="auto")
     for row, values in enumerate(shares):
         for column, value in enumerate(values):
-            if value >= 0.05:
+            if value >= 100 * LEAST:
                 axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=6,
                           color="#ffffff" if value > 36 else "#000000")  # fmt: skip
     kinds = list(table.index)

@@ -56,7 +56,7 @@ def page(
         tasks=[extent(report, task) for task in report.spec.tasks],
         seeds=report.spec.seeds,
         methods=report.spec.methods,
-        missing=[*report.missing_in_words(), *untaught(manifest)],
+        missing=report.missing_in_words(),
         claims=_shown(claims),
         verdicts={task: counted(of["verdict"]) for task, of in numbers.groupby("task", sort=False)},
         tables=[_shown(table) for table, _ in shown.values()],
@@ -79,18 +79,6 @@ def counted(verdicts: Iterable[str]) -> dict[str, int]:
     """How many claims got each verdict."""
     counts = Counter(verdicts)
     return {verdict: counts[verdict] for verdict in VERDICTS}
-
-
-def untaught(manifest: Mapping[str, Any]) -> list[str]:
-    """A sentence that names the models that were fine-tuned on nothing, or no sentence."""
-    names = [
-        Path(name).parent.parent.as_posix()
-        for name, record in manifest["results"].items()
-        if record.get("job") == "FinetuneJob" and record.get("traces") == 0
-    ]
-    if not names:
-        return []
-    return [f"No traces to learn from, so the model that it starts from: {', '.join(names)}."]
 
 
 def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -76,16 +76,18 @@ def seeds_in_short(seeds: Sequence[int]) -> str:
 
 def about_intervals(report: Report) -> str:
     """A note: what the brackets hold."""
-    if len(report.spec.seeds) == 1:
+    seeds = len(report.spec.seeds)
+    if seeds == 1:
         return (
             "In brackets: 95 % intervals over problems for this one seed (Wilson; for "
-            "differences, paired, Bonett and Price, of sampled attempts Zou and Donner); they do "
-            "not hold the variation between training runs."
+            "differences, paired, Bonett and Price); they do not hold the variation between "
+            "training runs."
         )
+    few = "" if seeds > 3 else f" With {'two' if seeds == 2 else 'three'} seeds some 90 % hold."
     return (
         "Means over seeds. In brackets: 95 % intervals over seeds and problems, which are crossed: "
         "two-way variance components with Satterthwaite's degrees of freedom, in Wilson's form for "
-        "shares, and of both parts' intervals, paired, for differences (Zou and Donner)."
+        f"shares, paired t for differences.{few}"
     )
 
 
@@ -93,7 +95,7 @@ def about_the_test(report: Report) -> str:
     """The name of the test between accuracies."""
     if len(report.spec.seeds) == 1:
         return "McNemar's exact test"
-    return "the interval's own test, paired over seeds and problems"
+    return "paired t test over seeds and problems"
 
 
 def truncated(shown: Sequence[Summary]) -> int:

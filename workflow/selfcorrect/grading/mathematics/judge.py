@@ -18,7 +18,7 @@ from selfcorrect.grading.mathematics.final_answer import final_answer
 from selfcorrect.grading.mathematics.notation import notation
 from selfcorrect.records import Grade, Submission, Verdict
 
-VERSION = "mathematics/3"
+VERSION = "mathematics/4"
 
 SECONDS = 2.0  # of CPU time for a pair
 MEGABYTES = 1024  # of address space

@@ -38,6 +38,9 @@ _TELLING = {
     "approximately", "to", "dozen", "squared", "cubed", "mod", "zero", "one", "two",
     "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "if", "but", "up", "negative", "factorial", "root", "point", "th", "wrong", "base",
+    # Parts and scales in the plural; quarters are coins too, and so a unit that may be left out.
+    "halves", "thirds", "fourths", "fifths", "sixths", "sevenths", "eighths", "ninths", "tenths",
+    "hundredths", "thousandths", "dozens", *(f"{scale}s" for scale in _SCALES),
 }  # fmt: skip
 
 

@@ -94,7 +94,8 @@ class Sandbox:
             raise SandboxProblem(
                 f"programs that a model wrote cannot be run safely on this machine ({why}). Use a "
                 "Linux kernel from 5.13 on with Landlock and seccomp, or, if nothing here is worth "
-                "protecting, set `allow_unsafe: true` in the task's `data`; results will say so."
+                "protecting, set `data.sandbox.allow_unsafe: true` for the task (and the same in "
+                "`test`, where it has that section); results will say so."
             )
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         made = [_Worker(self.protection.standing, self.limits) for _ in range(workers)]
