@@ -167,10 +167,16 @@ def test_the_report_is_one_file_that_asks_for_nothing(finished, browser):
     assert browser.find_element("tag name", "iframe").rect["width"] > 300  # the list is folded
     browser.switch_to.frame(browser.find_element("tag name", "iframe"))
     assert browser.execute_script(wide) <= 360
-    browser.find_element("css selector", "#claims thead th").click()  # sorts
-    browser.find_element("css selector", "button[data-outcome='copied']").click()
-    shown = [of for of in browser.find_elements("css selector", ".trace") if of.is_displayed()]
-    assert {of.get_attribute("data-outcome") for of in shown} <= {"copied"}
+    before = [row.text for row in browser.find_elements("css selector", "#claims tbody tr")]
+    browser.find_element("css selector", "#claims thead th").click()
+    after = [row.text for row in browser.find_elements("css selector", "#claims tbody tr")]
+    assert after != before and sorted(after) == sorted(before)
+    traces = browser.find_elements("css selector", ".trace")
+    kind = traces[0].get_attribute("data-outcome")
+    browser.find_element("css selector", f"button[data-outcome='{kind}']").click()
+    assert [of.is_displayed() for of in traces] == [
+        of.get_attribute("data-outcome") == kind for of in traces
+    ]
     assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
 
 

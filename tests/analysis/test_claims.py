@@ -210,11 +210,13 @@ def test_a_method_is_best_only_of_all_and_only_if_each_comparison_says_so(write_
     assert found.difference.value == pytest.approx(100 * (40 / 60 - 1))
 
 
-def test_a_verdict_of_some_seeds_says_so(write_grades):
+@pytest.mark.parametrize(("there", "verdict"), [(1, "undecided"), (2, "reproduced")])
+def test_a_verdict_of_some_seeds_says_so(write_grades, there, verdict):
+    """And one seed alone of several decides nothing: its interval is about one model."""
     job = make_job(seeds=(0, 1, 2))
-    evidence = read_evidence(job, [write_grades("base", LOSES)])
+    evidence = read_evidence(job, [write_grades("base", LOSES, seed=at) for at in range(there)])
     shown = {table.name: table for table, _ in tables.tables(evidence)}["claims"]
-    assert shown.groups["carry"][0][1].text == "reproduced (1 of 3 seeds)"
+    assert shown.groups["carry"][0][1].text == f"{verdict} ({there} of 3 seeds)"
 
 
 def test_claims_that_only_figures_attempts_decide_are_left_out_without_these(write_grades):

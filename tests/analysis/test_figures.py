@@ -392,13 +392,18 @@ def test_a_method_that_learned_nothing_is_told_wherever_it_is_drawn(write_grades
     said = (
         "No traces to learn from, so the model that it starts from: SCoRe, β & γ (carry, seed 1)."
     )
-    (bars,) = (of for of in figures.drawings(evidence) if of.name == "bars_main")
-    assert said in bars.caption
+    drawn = {of.name: of for of in figures.drawings(evidence)}
+    assert all(said in of.caption for of in drawn.values())
+    bars = drawn["bars_main"]
     assert "1 of 2 learned nothing" in [text.get_text() for text in bars.figure.axes[0].texts]
     (claim,) = (of for of in findings(evidence, "carry") if of.claim.name == "SCoRe gains")
-    assert claim.seeds == 1
+    assert claim.seeds == 1 and claim.verdict == "undecided"  # p of one seed is about one model
     (main,) = (table for table, _ in tables(evidence) if table.name == "main")
     assert said in main.notes
+    earlier = record.parents[2].with_name("score.round1") / "seed1" / "model" / "provenance.json"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text('{"job": "FinetuneJob", "traces": 7}')
+    assert not read_evidence(job, graded).report.untaught  # it has learned before
 
 
 def test_a_sweep_over_tasks_has_a_line_a_method(write_grades):

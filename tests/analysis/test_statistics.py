@@ -214,7 +214,8 @@ def test_a_differences_interval_over_seeds_covers_and_agrees_with_its_test(kind,
         covered.append(low <= truth <= high)
         rejected.append(found.p < 0.05)
     # Few draws of a coin often all fall on one side, and no interval can know of the other.
-    assert np.mean(covered) >= HELD[seeds] - (kind == "most runs gain nothing") * 0.6**seeds
+    unlucky = {2: 0.25, 3: 0.12, 5: 0.05}[seeds] * (kind == "most runs gain nothing")
+    assert np.mean(covered) >= HELD[seeds] - unlucky
     if truth == 0:
         assert np.mean(rejected) <= {2: 0.13, 3: 0.09, 5: 0.07}[seeds]
 

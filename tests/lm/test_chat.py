@@ -188,14 +188,14 @@ def test_a_familys_conversation_is_its_templates(name):
 
 
 def test_a_template_that_tells_the_time_tells_the_same_one_always():
-    dated = "{{ strftime_now('%d %b %Y %f') }}" + FAMILIES["qwen2"][0]
+    dated = "\n {{ strftime_now('%d %b %Y %f') }}" + FAMILIES["qwen2"][0]
     tokenizer = of_family("qwen2", dated)
     asked = [{"role": "user", "content": "What is 1+2?"}]
     today, later = (tokenizer.apply_chat_template(asked, tokenize=False) for _ in range(2))
     assert today != later  # to the microsecond
     one, other = (Chat(tokenizer).opening("What is 1+2?") for _ in range(2))
     assert one == other
-    assert tokenizer.decode(one).startswith("26 Jul 2024")
+    assert tokenizer.decode(one).startswith("\n 26 Jul 2024")
 
 
 def test_a_pad_token_that_is_missing_is_what_ends_an_attempt():

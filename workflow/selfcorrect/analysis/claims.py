@@ -63,11 +63,13 @@ class Claim:
 class Finding:
     """What came out of a claim on a task; ``p`` is adjusted in a family.
 
-    ``difference`` and its ``bootstrap`` interval are in points.
+    ``asked``: how many seeds the run has. ``difference`` and its ``bootstrap`` interval are in
+    points.
     """
 
     claim: Claim
     task: str
+    asked: int
     verdict: Ruling
     difference: Estimate | None = None
     p: float | None = None
@@ -203,7 +205,8 @@ def findings(evidence: Evidence, task: str, claims: Sequence[Claim] = CLAIMS) ->
     """
     kind = "programs" if task in evidence.report.spec.programming else "others"
     asked = [claim for claim in claims if claim.about in ("all", kind)]
-    made = [_finding(claim, task, claim.measure(evidence, task)) for claim in asked]
+    seeds = len(evidence.report.spec.seeds)
+    made = [_finding(claim, task, seeds, claim.measure(evidence, task)) for claim in asked]
     family = [at for at, of in enumerate(made) if of.claim.family]
     adjusted = statistics.holm([1.0 if (p := made[at].p) is None else p for at in family])
     for at, p in zip(family, adjusted, strict=True):
@@ -212,17 +215,19 @@ def findings(evidence: Evidence, task: str, claims: Sequence[Claim] = CLAIMS) ->
     return made
 
 
-def _finding(claim: Claim, task: str, compared: Comparison | None) -> Finding:
+def _finding(claim: Claim, task: str, seeds: int, compared: Comparison | None) -> Finding:
     if compared is None:
-        return Finding(claim, task, "not tested")
+        return Finding(claim, task, seeds, "not tested")
     low, high = compared.bootstrap()
     difference, bootstrap = compared.difference.percent(), (100 * low, 100 * high)
-    return _judged(Finding(claim, task, "undecided", difference, compared.p, bootstrap))
+    return _judged(Finding(claim, task, seeds, "undecided", difference, compared.p, bootstrap))
 
 
 def _judged(of: Finding) -> Finding:
     """With the verdict; where a sign is claimed both the test and the interval must say so."""
     assert of.difference is not None and of.p is not None
+    if of.seeds < 2 <= of.asked:  # its interval and its p are about one model
+        return replace(of, verdict="undecided")
     low, high, limit = of.difference.low, of.difference.high, of.claim.limit
     if of.claim.direction == "within":
         holds, fails = low >= -limit and high <= limit, low > limit or high < -limit

@@ -106,13 +106,14 @@ def best_of(method: str, rivals: Sequence[str]) -> Measure:
     """A method's t2 against that of every one of its ``rivals``, all at once.
 
     It is the best only if each comparison alone says so, so the largest p counts. It is not the
-    best if one of them says so; since that one is picked from many, its p is Holm's.
+    best if one of them says so; since that one is picked from many, its p is Holm's. A rival that
+    had nothing to learn from in any seed is the base, which is one too.
     """
 
     def measure(evidence: Evidence, task: str) -> Comparison | None:
         compared = [between(method, name, "t2")(evidence, task) for name in rivals]
         found = [of for of in compared if of is not None]
-        if len(found) < len(rivals):
+        if not found or not all(evidence.outcomes(task, name) for name in (method, *rivals)):
             return None
         if all(of.difference.value > 0 for of in found):
             return max(found, key=lambda of: of.p)

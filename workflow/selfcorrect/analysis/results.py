@@ -34,7 +34,7 @@ class Place:
 class Grades:
     """A model's graded attempts: a row each, and as outcomes by decoding; their file and grader.
 
-    ``untaught``: it was fine-tuned on no traces at all, and so is the model that it started from.
+    ``untaught``: it was fine-tuned, but on no traces in any round, and so is its start.
     """
 
     path: Path
@@ -116,14 +116,18 @@ def read_grades(path: Path) -> Grades | None:
     try:
         by_decoding = {decoding: outcomes(table, decoding) for decoding in found}
         grader = str(table["grader"].iloc[0])
-        return Grades(path, table, by_decoding, grader, _untaught(path.parent / "model"))
+        return Grades(path, table, by_decoding, grader, _untaught(path))
     except ValueError as error:
         raise files.damaged(path, str(error)) from error
 
 
-def _untaught(model: Path) -> bool:
-    record = model / SIDECAR
-    return record.is_file() and files.read_json(record).get("traces") == 0
+def _untaught(grades: Path) -> bool:
+    *_, node, seed, _ = grades.parts
+    rounds = grades.parents[2].glob(f"{node}.round*/{seed}/model/{SIDECAR}")
+    own = grades.parent / "model" / SIDECAR
+    return own.is_file() and all(
+        files.read_json(record).get("traces") == 0 for record in (own, *rounds)
+    )
 
 
 def read_all_grades(paths: Iterable[Path]) -> dict[Place, Grades]:

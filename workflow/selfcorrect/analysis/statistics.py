@@ -30,7 +30,7 @@ problems that would give it, n_eff = (variance of one draw) / v, as survey stati
 Graubard 1998), and with n_eff the share gets Wilson's interval, which neither leaves 0..1 nor
 shrinks to nothing at 0 events. Of a difference: the paired t interval, with the two problems added
 that Bonett and Price (2012) add, one of either sign in every seed, so that next to no changes are
-no certainty; for one seed's 0/1 outcomes it is theirs to the letter. It is cut where its parts end:
+no certainty; for one seed's 0/1 outcomes it is then theirs. It is cut where its parts end:
 Δ(t1,t2) is at most what Δi→c can be, and at least minus what Δc→i can be. p is the same t test's,
 so it never contradicts the interval; of one seed's 0/1 outcomes it is McNemar's exact one. So seeds
 that disagree leave a difference open, however many problems each of them met.

@@ -96,23 +96,29 @@ class Report:
     def missing_in_words(
         self, table: str | None = None, tasks: Sequence[str] | None = None
     ) -> list[str]:
-        """Sentences that name what had no grades and what learned nothing, if there is any; of all
-        methods or of a table's, on all tasks or on some."""
+        """A sentence that names what had no grades, or nothing; of all methods or of a table's, on
+        all tasks or on some."""
+        names = self._in_words(self.missing, table, tasks)
+        return [f"Missing, no grades: {names}.{OTHERS}"] if names else []
+
+    def untaught_in_words(
+        self, table: str | None = None, tasks: Sequence[str] | None = None
+    ) -> list[str]:
+        """The same of what had no traces to learn from."""
+        names = self._in_words(self.untaught, table, tasks)
+        if not names:
+            return []
+        return [f"No traces to learn from, so the model that it starts from: {names}."]
+
+    def _in_words(
+        self, places: Sequence[Place], table: str | None, tasks: Sequence[str] | None
+    ) -> str:
         shown = {row.name for row in self.spec.methods if table is None or table in row.tables}
-
-        def names(places: Sequence[Place]) -> str:
-            return "; ".join(
-                f"{self.label(place.node)} ({place.task}, seed {place.seed})"
-                for place in places
-                if place.node in shown and (tasks is None or place.task in tasks)
-            )
-
-        missing, untaught = names(self.missing), names(self.untaught)
-        return [
-            *([f"Missing, no grades: {missing}.{OTHERS}"] if missing else []),
-            *([f"No traces to learn from, so the model that it starts from: {untaught}."]
-              if untaught else []),
-        ]  # fmt: skip
+        return "; ".join(
+            f"{self.label(place.node)} ({place.task}, seed {place.seed})"
+            for place in places
+            if place.node in shown and (tasks is None or place.task in tasks)
+        )
 
     def some_seeds(self, there: int) -> str:
         """Of how many seeds something is, where that is not all of them."""

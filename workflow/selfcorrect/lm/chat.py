@@ -15,7 +15,7 @@ from selfcorrect.records import Attempt
 
 QUESTION, ATTEMPT = "17+25", "42"  # for looking at how a template renders a conversation
 # Templates that tell the model today's date are told this one: a prompt must not change overnight.
-DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
+DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro +%}"
 
 
 class ChatTemplateError(FileProblem):

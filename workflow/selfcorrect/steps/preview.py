@@ -44,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder.mkdir()
         tables.write(tables.tables(evidence), folder / "tables")
         figures.write(evidence, folder / "figures")
-    print("\n".join(evidence.report.missing_in_words()) or "Nothing is missing.")
+    report = evidence.report
+    print("\n".join(report.missing_in_words()) or "Nothing is missing.")
+    print("\n".join(report.untaught_in_words()), end="\n" if report.untaught else "")
 
 
 def _check(output: Path) -> None:

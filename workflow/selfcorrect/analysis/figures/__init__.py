@@ -28,8 +28,10 @@ FIGURES = (bars, voting, edits, fine_tuning, training, attempts, sweeps, levels,
 
 def drawings(evidence: Evidence) -> Iterator[Drawing]:
     """All figures, one after the other."""
+    untaught = evidence.report.untaught_in_words()
     for module in FIGURES:
-        yield from module.drawings(evidence)
+        for made in module.drawings(evidence):
+            yield made._replace(caption=" ".join([made.caption, *untaught]))
 
 
 def write(evidence: Evidence, folder: Path) -> None:

@@ -37,6 +37,7 @@ def table(report: Report) -> Table:
         "truncated: attempts that ran into the token limit "
         f"({common.truncated(shown)} in this table); they count as not right.",
         *report.missing_in_words(),
+        *report.untaught_in_words(),
     ]
     if not shown:
         notes.insert(0, "No method was given more than two attempts.")

@@ -53,7 +53,8 @@ def table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
             + " reproduced: the contrary is excluded at 5 %, by the test and by the interval; not "
             "reproduced: the claim is; undecided: neither. A claim of at most so many points, or "
             "of a margin, is reproduced where the whole interval lies in it, not reproduced where "
-            "it lies wholly outside. not tested: what it needs was not run.",
+            "it lies wholly outside. not tested: what it needs was not run."
+            + (" One seed alone of several decides nothing." if wanted > 1 else ""),
             f"p: {common.about_the_test(report)} between accuracies, "
             + ("the same" if wanted > 1 else "the interval's own")
             + " between other differences; two-sided, against no difference; those of the "
@@ -63,6 +64,8 @@ def table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
             *([f"Left out, since no attempts that decide it are here: {'; '.join(left)}. The "
                "report evaluates such attempts where the config asks for them."] if left else []),
             *report.missing_in_words(),
+            *(f"{said} That says nothing of a method, so these are left out here, not in the "
+              "other tables." for said in report.untaught_in_words()),
         ],
     )  # fmt: skip
 
