@@ -17,11 +17,12 @@ TRACES = {
     "base": ["rr"] * 10 + ["rw"] * 6 + ["wr"] * 2 + ["ww"] * 12,
     "score": ["rr"] * 12 + ["rw"] * 1 + ["wr"] * 9 + ["ww"] * 8,
 }
+COMMIT = "00945fe39c0706763adffffa9504383555934469"  # no place to break it
 MANIFEST = {
     "config": {"results": "results/of-a-test"},
     "environment": {"packages": {"torch": "2.13.0"}},
     "results": {
-        "a": {"commit": "abc", "seconds": 61.0, "started": "2026-01-01T00:00:00", "device": "CPU",
+        "a": {"commit": COMMIT, "seconds": 61.0, "started": "2026-01-01T00:00:00", "device": "CPU",
               "python": "3.11"},
         "carry/star_d/seed0/snapshots/step2/provenance.json": {"step": 2},
     },
@@ -78,7 +79,7 @@ def test_the_page_says_what_came_out(written):
     assert "The base model loses accuracy by revising" in written
     assert "not tested" in written
     assert "Missing, no grades: Single-turn RL (carry, seed 0)" in written
-    assert "<td>abc</td>" in written and "torch 2.13.0" in written
+    assert f"<td>{COMMIT}</td>" in written and "torch 2.13.0" in written
     for name in ("bars_main", "voting", "mistakes_carry"):
         assert f'id="figure-{name}"' in written
     for name in ("main", "ablations", "attempts"):
