@@ -325,6 +325,10 @@ FAULTS = {
         {"sweeps": {"a": {"label": "A", "methods": {"score": 1, "base": "no"}}}},
         "sweeps.a.methods: values are all numbers or all words",
     ),
+    "a number as text": (
+        {"run.seeds": ["201"]},
+        "run.seeds.0: Input should be a valid integer (got '201'); in the braces of --config all",
+    ),
     "no sweep to run": ({"run.methods": "sweeps"}, "run.methods: sweeps, but `sweeps` has none"),
     "variant of a list": ({"methods.score.variant_of": ["base"]}, "methods.score.variant_of: "),
 }
@@ -336,6 +340,14 @@ def test_a_faulty_config_is_refused_by_key(changes, line):
         Plan(config.load(changed(changes)))
     assert line in str(caught.value)
     assert "[key]" not in str(caught.value)  # pydantic's own words for a place
+
+
+def test_of_a_list_without_a_right_item_only_the_items_are_told():
+    with pytest.raises(ConfigError) as caught:
+        config.load(changed({"run.seeds": ["0"]}))
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["run.seeds.0"]
+    with pytest.raises(ConfigError, match=r"run\.seeds: Tuple should have at least 1 item"):
+        config.load(changed({"run.seeds": [], "run.tasks": ["carry", 1]}))
 
 
 def test_a_fault_is_told_once_per_key():

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 AnyModel = TypeVar("AnyModel", bound="Strict")
+_NUMBERS = ("int_type", "float_type", "bool_type")  # pydantic's errors of what should be such
 
 
 class ConfigError(ValueError):
@@ -54,6 +55,10 @@ def _explained(error: ValidationError, model: type[BaseModel]) -> str:
         # pydantic puts "[key]" and names of a union's members among the keys; no key has a bracket
         path, section = _walk(model, [str(part) for part in item["loc"] if "[" not in str(part)])
         cause = item.get("ctx", {}).get("error")
+        if item["type"] == "too_short" and any(
+            key.startswith(f"{'.'.join(path)}.") for key in faults
+        ):
+            continue  # of a list whose faulty items were just told
         if item["type"] == "extra_forbidden":
             known = list(section.model_fields)
             close = difflib.get_close_matches(path[-1], known, n=1)
@@ -68,6 +73,8 @@ def _explained(error: ValidationError, model: type[BaseModel]) -> str:
             message = item["msg"].removeprefix("Value error, ")
             if not isinstance(item["input"], dict | list):
                 message += f" (got {item['input']!r})"
+            if item["type"] in _NUMBERS and isinstance(item["input"], str):
+                message += "; in the braces of --config all is text: use an overlay"
         faults.setdefault(".".join(path) or "config", []).append(message)
     return "\n".join(f"{where}: {', or: '.join(said)}" for where, said in faults.items())
 

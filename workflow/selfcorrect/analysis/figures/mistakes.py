@@ -47,8 +47,8 @@ def drawings(evidence: Evidence) -> Iterator[Drawing]:
             f"the second (columns) is, greedy decoding, {report.seeds_in_words()}. The first "
             "column is corrected, the first row broken; on the diagonal the kind is the same, the "
             "attempt may be another. Cells below 0.05 % are empty, and so are kinds left out that "
-            "no method has. Kinds are whose of the testbed's solvers would write the same; "
-            "unreadable is what is no answer at all, other what none of them writes."
+            "no method has. Unreadable: no answer in the testbed's form; other: a mistake that "
+            "none of its solvers makes."
         )
         missing = lacking(report, evidence.grades, {task: [row.name for row in methods]})
         yield Drawing(f"mistakes_{task}", f"Kinds of mistakes on {task}", "beyond the paper",
