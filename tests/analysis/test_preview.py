@@ -3,8 +3,10 @@
 import pytest
 import yaml
 
+from selfcorrect.analysis.run import open_run
 from selfcorrect.files import FileProblem
 from selfcorrect.steps import preview
+from selfcorrect.validation import ConfigError
 
 TRACES = ["rr"] * 5 + ["rw"] * 3 + ["wr"] * 5 + ["ww"] * 7
 
@@ -41,6 +43,16 @@ def test_a_preview_takes_the_place_of_nothing_else(write_grades, tmp_path, overl
         preview.main(["--results", str(tmp_path / "results"), "--overlay", str(overlay),
                       "--output", str(tmp_path / into)])  # fmt: skip
     assert graded.exists() and overlay.exists()
+
+
+def test_a_run_of_another_version_says_what_to_name(write_grades, tmp_path, overlay):
+    write_grades("base", TRACES)
+    tables = tmp_path / "results/tables"
+    tables.mkdir()
+    (tables / "manifest.json").write_text('{"config": {"results": "results", "gone": 1}}')
+    with pytest.raises(ConfigError, match=r"manifest\.json: the config of another version"):
+        open_run(tmp_path / "results")
+    assert open_run(tmp_path / "results", overlay).report.summaries
 
 
 def test_a_run_of_which_nothing_is_there_is_named(tmp_path, overlay):

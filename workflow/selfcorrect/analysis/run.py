@@ -9,7 +9,7 @@ from selfcorrect.analysis.evidence import Evidence, read_evidence
 from selfcorrect.plan import Plan
 from selfcorrect.reference import REPOSITORY
 from selfcorrect.spec import Config
-from selfcorrect.validation import parse
+from selfcorrect.validation import ConfigError, parse
 
 VIEWS = ("voting", "familiar", "snapshots")
 
@@ -28,7 +28,13 @@ def open_run(results: Path | str, *overlays: Path | str) -> Evidence:
     folder = Path(results)
     manifest = folder / "tables" / "manifest.json"
     if not overlays and manifest.is_file():
-        made = parse(Config, files.read_json(manifest)["config"])
+        try:
+            made = parse(Config, files.read_json(manifest)["config"])
+        except ConfigError as error:
+            raise ConfigError(
+                f"{manifest}: the config of another version of this code ({error}). Name the "
+                "overlays that the run was given, or the default config's file if none."
+            ) from None
     else:
         raw = config.default(REPOSITORY)
         for path in overlays:

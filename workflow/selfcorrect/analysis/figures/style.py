@@ -51,8 +51,9 @@ DASHES: dict[str, Any] = {
     "score_one_stage_whole": (0, (8, 2, 2, 2)),
 }
 MARKERS = "os^Dv"
-# Where problems stand after an attempt: right in blues, wrong in oranges, what changed strong.
-FLOW = {"kept": "#9ccbe8", "gained": "#0072b2", "lost": "#d55e00", "open": "#fae8da"}
+# Where problems stand after an attempt: right in blues, wrong in reds, what changed strong; no
+# method has these (ColorBrewer's RdBu, colour-blind safe).
+FLOW = {"kept": "#92c5de", "gained": "#2166ac", "lost": "#b2182b", "open": "#fddbc7"}
 MISSING = "#666666"
 
 _SETTINGS: dict[Any, Any] = {
