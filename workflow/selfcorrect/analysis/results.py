@@ -34,7 +34,7 @@ class Place:
 class Grades:
     """A model's graded attempts: a row each, and as outcomes by decoding; their file and grader.
 
-    ``untaught``: it was fine-tuned, but on no traces in any round, and so is its start.
+    ``untaught``: fine-tuned on no traces in any round, it is the model that it started from.
     """
 
     path: Path

@@ -149,7 +149,11 @@ def _quantile(freedom: float) -> float:
 
 def difference(gap: Shares) -> Estimate:
     """The mean of differences per problem, ``gap`` (S, n) from -1 to 1, as Δ(t1,t2) is."""
-    of, _ = _paired(gap)
+    return _cut(_paired(gap)[0], gap)
+
+
+def _cut(of: Estimate, gap: Shares) -> Estimate:
+    """The interval up to where its parts end: what may be gained, and what may be lost."""
     gained, lost = share(np.maximum(gap, 0)), share(np.maximum(-gap, 0))
     return replace(of, low=max(of.low, -lost.high), high=min(of.high, gained.high))
 
@@ -203,8 +207,10 @@ def compare(ours: Shares, theirs: Shares) -> Comparison:
         else _paired((mine - other)[None])[1]
         for mine, other in zip(ours, theirs, strict=True)
     )
-    p = p_per_seed[0] if len(gap) == 1 else _paired(gap)[1]
-    return Comparison(difference(gap), p, p_per_seed, partial(bootstrap, gap))
+    estimate, p = _paired(gap)
+    if len(gap) == 1:
+        (p,) = p_per_seed
+    return Comparison(_cut(estimate, gap), p, p_per_seed, partial(bootstrap, gap))
 
 
 def contrast(gap: Shares) -> Comparison:
@@ -223,10 +229,10 @@ def contrast_of_ratios(ours: Ratio, theirs: Ratio) -> Comparison | None:
         return None
     estimate, p = _paired_ratios(ours, theirs)
     p_per_seed = tuple(
-        _paired_ratios(*((part[seed], whole[seed]) for part, whole in (ours, theirs)))[1]
+        _paired_ratios(*((part[[seed]], whole[[seed]]) for part, whole in (ours, theirs)))[1]
         if ours[1][seed].any() and theirs[1][seed].any()
         else np.nan
-        for seed in map(_only, range(len(ours[1])))
+        for seed in range(len(ours[1]))
     )
     return Comparison(estimate, p, p_per_seed, partial(_bootstrap_of_ratios, ours, theirs))
 
@@ -249,10 +255,6 @@ def _paired_ratios(ours: Ratio, theirs: Ratio) -> tuple[Estimate, float]:
     counted = min(float(whole.sum()) for _, whole in (ours, theirs))
     per_seed = _per_seed(*ours) - _per_seed(*theirs)
     return _t(value, per_seed, mine - other, variance, min(freedom, max(counted - 1, 1)), 1.0)
-
-
-def _only(seed: int) -> slice:
-    return slice(seed, seed + 1)
 
 
 def bootstrap(gap: Shares) -> Interval:
