@@ -89,6 +89,8 @@ def main() -> None:
     )
     parser.add_argument("overlay", nargs="+", help="names of overlays in config/experiments")
     parser.add_argument("--rates", type=Path, help="what device.py wrote")
+    parser.add_argument("--engine", choices=("torch", "compiled"), default="torch",
+                        help="whose rate of sampling it is")  # fmt: skip
     parser.add_argument("--sampled", type=float, help="tokens sampled a second, without --rates")
     parser.add_argument("--trained", type=float, help="tokens trained on a second, without --rates")
     parser.add_argument("--prompt", type=int, default=200, help="tokens of a prompt")
@@ -96,7 +98,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.rates:
         measured = json.loads(arguments.rates.read_text())
-        sampled, trained = measured["sampled tokens/s"], measured["trained tokens/s"]
+        compiled = ", compiled" if arguments.engine == "compiled" else ""
+        if (rate := f"sampled tokens/s{compiled}") not in measured:
+            parser.error(f"--engine: {arguments.rates} has no rate of compiled token steps")
+        sampled, trained = measured[rate], measured["trained tokens/s"]
         size = measured["parameters"] / 1e9
         of = f", measured on {measured['device']} with {size:.2g} B parameters"
     elif arguments.sampled and arguments.trained:

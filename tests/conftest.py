@@ -29,6 +29,18 @@ def repository() -> Path:
 
 
 @pytest.fixture
+def traced_only(monkeypatch):
+    """Compilation stops at the graph, which must be whole: seconds in place of half a minute."""
+    import torch
+
+    compiled = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda step, *, mode, **how: compiled(step, backend="eager", **how)
+    )
+    torch._dynamo.reset()
+
+
+@pytest.fixture
 def browser():
     """Chromium without a window; its log has what a page asked for."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):

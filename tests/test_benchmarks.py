@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -142,10 +143,12 @@ def rates(repository, tmp_path_factory):
 
 def test_the_device_is_checked_and_measured(rates):
     found, figures = tables(rates[0])
-    assert [row[""] for row in found] == ["ok"] * 4
+    assert [row[""] for row in found] == ["ok"] * 5
     kept = json.loads(rates[1].read_text())
     assert kept["sampled tokens/s"] > 0 and kept["trained tokens/s"] > 0
     assert 2 < kept["tokens an attempt, mean"] < 12
+    if shutil.which("g++"):
+        assert kept["sampled tokens/s, compiled"] > 0 and kept["compiling, s"] > 0
     assert {row["figure"] for row in figures} <= kept.keys()
 
 
@@ -181,6 +184,10 @@ def test_hours_are_counted_from_measured_rates(repository, rates):
     kept = json.loads(rates[1].read_text())
     assert f"at {kept['sampled tokens/s']:,.0f} tokens sampled" in printed
     assert "measured on cpu with 0.00011 B parameters" in printed
+    if faster := kept.get("sampled tokens/s, compiled"):
+        told = run(repository, "gpu_hours.py", "math-qwen2.5-1.5b", "--rates", str(rates[1]),
+                   "--engine", "compiled")  # fmt: skip
+        assert f"at {faster:,.0f} tokens sampled" in told
     (row,) = tables(printed)[0]
     millions = [float(row[name].replace(",", "")) for name in ("M tokens sampled", "M trained on")]
     rate = [kept["sampled tokens/s"], kept["trained tokens/s"]]

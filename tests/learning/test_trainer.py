@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -646,6 +647,20 @@ def test_a_run_stopped_at_any_step_ends_in_the_same_bits(tmp_path):
         torch.manual_seed(stop)
         assert same_weights(expected, weights(trainer(EVERYTHING).train(again)))
         assert without_times(read_log(again)) == without_times(read_log(whole))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_with_compiled_steps_too(tmp_path):
+    """The same training up to rounding, and the same bits after a stop in another process."""
+    limits = Generation(max_new_tokens=LIMIT, batch_size=1000, engine="compiled", cache_mb=1)
+    settings = rl(steps=3)
+    sampled = trained(tmp_path / "torch", settings)
+    whole = trained(tmp_path / "whole", settings, generation=limits)
+    for name, weight in whole.items():
+        torch.testing.assert_close(weight, sampled[name], rtol=0, atol=1e-5)
+    trained(tmp_path / "part", settings.model_copy(update={"steps": 2}), generation=limits)
+    torch._dynamo.reset()
+    assert same_weights(whole, trained(tmp_path / "part", settings, generation=limits))
 
 
 @pytest.mark.parametrize("kind", ["an adapter", "bfloat16"])

@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 
+from selfcorrect.lm.compiled_engine import CompiledEngine
 from selfcorrect.lm.engine import check_fits
 from selfcorrect.lm.engines import make_engine
 from selfcorrect.lm.torch_engine import TorchEngine
@@ -19,7 +20,14 @@ def generation(engine: str) -> Generation:
 def test_the_built_in_engine_samples_from_the_model_itself():
     lm = language_model()
     engine = make_engine(lm, generation("torch"))
-    assert isinstance(engine, TorchEngine)
+    assert type(engine) is TorchEngine
+    assert (engine.model, engine.eos) == (lm.model, lm.chat.eos)
+
+
+def test_its_token_steps_can_be_compiled():
+    lm = language_model()
+    engine = make_engine(lm, generation("compiled"))
+    assert isinstance(engine, CompiledEngine)
     assert (engine.model, engine.eos) == (lm.model, lm.chat.eos)
 
 

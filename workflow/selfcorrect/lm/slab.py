@@ -6,13 +6,14 @@ in a smaller working copy; ``restore`` brings what they wrote back, and the fini
 there again for the next turn.
 """
 
+from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-Slabs = tuple[Tensor, Tensor]  # keys and values, each [rows, heads, columns, head size]
+from selfcorrect.lm.fixed import FixedCache, FixedLayer, Slabs
 
 SPARE_COLUMNS = 32  # room for a short attempt before slabs have to grow
 
@@ -57,12 +58,16 @@ class SlabLayer(DynamicLayer):
         keys, values = (slab.repeat_interleave(copies, dim=0) for slab in self.slabs)
         self.slabs = self.working = (keys, values)
 
-    def select(self, rows: Tensor, since: int, playing: Tensor) -> None:
+    def select(
+        self, rows: Tensor, since: int, playing: Tensor, fixed: FixedLayer | None = None
+    ) -> None:
         """Go on with the slabs' ``rows`` alone; see ``SlabCache.select``."""
         self.restore(since, playing)
         assert self.slabs is not None
         keys, values = (slab.index_select(0, rows) for slab in self.slabs)
         self.working = (keys, values)
+        if fixed is not None:
+            self.working = fixed.hold(keys[:, :, : self.length], values[:, :, : self.length])
 
     def restore(self, since: int, playing: Tensor) -> None:
         """Bring the columns from ``since`` on that the rows ``playing`` wrote back to the slabs."""
@@ -98,11 +103,20 @@ class SlabCache(Cache):
         for layer in self.layers:
             layer.repeat(copies)
 
-    def select(self, rows: Tensor) -> None:
-        """Go on with these rows alone (indices into all rows)."""
-        for layer in self.layers:
-            layer.select(rows, self._since, self._playing_rows(rows))
+    def select(self, rows: Tensor, into: FixedCache | None = None) -> None:
+        """Go on with these rows alone (indices into all rows), in a copy of our own or in another.
+
+        What is then written ``into`` another is told by ``advance``.
+        """
+        fixed = repeat(None) if into is None else into.layers
+        for layer, place in zip(self.layers, fixed, strict=False):
+            layer.select(rows, self._since, self._playing_rows(rows), place)
         self._playing, self._since = rows, self.get_seq_length()
+
+    def advance(self) -> None:
+        """One more column is filled."""
+        for layer in self.layers:
+            layer.length += 1
 
     def restore(self) -> None:
         """Go on with all rows."""

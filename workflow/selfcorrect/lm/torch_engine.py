@@ -83,6 +83,7 @@ class TorchSession:
 
         playing = torch.arange(rows, device=self._device)  # the rows in the cache's batch
         logits, mask, start = self._logits, self._mask, self._mask.shape[1]
+        self._begin(playing, start + max_new_tokens - 1)
         for step in range(max_new_tokens):
             chosen, chosen_logprobs = choose(logits, temperature, uniform[playing, step])
             alive = ~ended[playing]
@@ -95,12 +96,12 @@ class TorchSession:
             going = int(alive.sum())
             if going == 0 or step + 1 == max_new_tokens:
                 break
-            if going <= (1 - RETIRE_AT) * len(playing):
-                playing, chosen, mask = playing[alive], chosen[alive], mask[alive]
-                alive = torch.ones_like(playing, dtype=torch.bool)
-                self._cache.select(playing)
+            if (size := self._size(going, len(playing))) < len(playing):
+                kept = alive.int().argsort(descending=True, stable=True)[:size].sort().values
+                playing, chosen, mask, alive = playing[kept], chosen[kept], mask[kept], alive[kept]
+                self._select(playing)
             mask = torch.cat([mask, alive.long().unsqueeze(1)], 1)
-            logits = self._forward(chosen.unsqueeze(1), mask)
+            logits = self._read(chosen, mask)
         self._cache.restore()
 
         # Every token but a row's last has been read: those columns are real, the rest holes.
@@ -113,6 +114,23 @@ class TorchSession:
             Completion(row, probs[: len(row)], not done)
             for row, probs, done in zip(written, logprobs.tolist(), ended.tolist(), strict=True)
         ]
+
+    # How token steps are computed; ``compiled_engine.py`` has another way.
+
+    def _begin(self, rows: Tensor, columns: int) -> None:
+        """Before an attempt, which fills at most so many columns."""
+
+    def _size(self, going: int, rows: int) -> int:
+        """With how many rows to go on, where ``going`` of ``rows`` have not finished."""
+        return going if going <= (1 - RETIRE_AT) * rows else rows
+
+    def _select(self, rows: Tensor) -> None:
+        """Go on with these rows alone."""
+        self._cache.select(rows)
+
+    def _read(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Read one token a row [R]; logits [R, V] after it."""
+        return self._forward(tokens.unsqueeze(1), mask)
 
     def _forward(self, block: Tensor, mask: Tensor) -> Tensor:
         """Read a block [R, k]; logits [R, V] after its last column."""

@@ -107,9 +107,9 @@ class Generation(Strict):
         description="conversations sampled at a time, in RL at least a problem's "
         "`samples_per_prompt`; vLLM takes all of an RL batch and is bounded by `cache_mb`"
     )
-    engine: Literal["torch", "vllm"] = Field(
-        description="what samples: the built-in engine, or vLLM, which is installed separately "
-        "(docs/engines.md)"
+    engine: Literal["torch", "compiled", "vllm"] = Field(
+        description="what samples: the built-in engine; the same with compiled token steps, which "
+        "are CUDA graphs on a GPU; or vLLM, which is installed separately (docs/engines.md)"
     )
     cache_mb: Count = Field(
         description="memory of vLLM's KV cache, in MiB, beside its copy of the weights; the "

@@ -1,4 +1,4 @@
-"""Bytes of the slabs that sampling keeps keys and values in (``lm.slab``)."""
+"""Bytes of the slabs that sampling keeps keys and values in (``lm.slab``, ``lm.fixed``)."""
 
 from collections.abc import Iterable
 from itertools import chain, repeat
@@ -33,11 +33,16 @@ def slab_bytes(shape: Shape, size: int, rows: int, columns: int) -> int:
     return 2 * shape.layers * shape.kv_heads * shape.head_size * size * rows * columns
 
 
-def cache_bytes(shape: Shape, size: int, rows: int, columns: int, *, reread: bool) -> int:
+def cache_bytes(
+    shape: Shape, size: int, rows: int, columns: int, *, reread: bool, fixed: int = 0
+) -> int:
     """The most that a session's slabs take.
 
-    Rows that go on after others have finished do so in a copy. Where a conversation is
-    ``reread`` from its start, the slabs of the session before are still there.
+    Rows that go on after others have finished do so in a copy; where token steps are compiled, all
+    rows do, in one of ``fixed`` columns. Where a conversation is ``reread`` from its start, the
+    slabs of the session before are still there.
     """
     slabs = slab_bytes(shape, size, rows, columns)
+    if fixed:
+        return slabs * (1 + reread) + slab_bytes(shape, size, rows, fixed)
     return slabs + (slabs if reread else int((1 - RETIRE_AT) * slabs))

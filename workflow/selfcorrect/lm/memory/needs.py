@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from selfcorrect.jobs import FinetuneJob, GenerateJob, ReinforceJob, SampleJob, TrackJob
+from selfcorrect.lm.fixed import rounded_up
 from selfcorrect.lm.memory.activations import FLOAT32, Precision, Reading, head, kept, passing
 from selfcorrect.lm.memory.kv_cache import (
     cache_bytes,
@@ -93,8 +94,9 @@ def _sampling(shape: Shape, precision: Precision, setting: Setting, of: Pass) ->
         reads.append(Reading(rows, start, start))
     elif of.attempts > 1 + of.given:
         reads.append(Reading(rows, setting.bridge + 1, length))
+    fixed = rounded_up(length) if setting.generation.engine == "compiled" else 0
     return {
-        "KV cache": cache_bytes(shape, precision.size, rows, columns, reread=reread),
+        "KV cache": cache_bytes(shape, precision.size, rows, columns, reread=reread, fixed=fixed),
         # The first token's are kept; of the next one's, four more copies in float32.
         "sampling logits": rows * shape.vocabulary * (4 * FLOAT32 + 2 * precision.size),
         "reading": max(passing(shape, precision, read) for read in reads),
