@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from selfcorrect.files import FileProblem
 from selfcorrect.lm.tokenizer import EOS
 from selfcorrect.records import Attempt, Trace
-from selfcorrect.rollout import rollout
+from selfcorrect.rollout import check_room, rollout
 from tiny import Toy, grade, language_model, plain_logprobs, torch_engine
 
 LM = language_model(seed=2, scale=8.0)
@@ -182,3 +183,20 @@ def test_given_first_attempts_and_a_window():
         tokens = list(trace.attempts[2].prompt)
         assert LM.chat.tokenizer.decode(tokens) == rendered(trace, trace.attempts[1:2])
         check_logprobs(tokens, trace.attempts[2])
+
+
+def test_a_given_attempt_that_leaves_no_room_is_named():
+    """To the token: what is refused is what sampling would refuse."""
+    lm, (short, long) = language_model(), TASK.problems("train")[:2]
+    given = [(short, "1"), (long, "12345")]
+    texts = {"instruction": CORRECTION, "max_new_tokens": 4}
+    firsts = [lm.chat.attempt(text) for _, text in given]
+    traces = rollout(
+        torch_engine(lm), lm.chat, TASK, [short, long], **texts, turns=2, samples=1,
+        temperature=1.0, seeds=[0, 1], first_attempts=firsts,
+    )  # fmt: skip
+    of_long = traces[1].attempts
+    enough = len(of_long[0].prompt) + len(firsts[1].tokens) + len(of_long[1].prompt) + 4 - 1
+    check_room(lm.chat, TASK, given, **texts, context=enough, place="given.jsonl")
+    with pytest.raises(FileProblem, match=rf"^given\.jsonl: the attempt at {long.id} has 6 tokens"):
+        check_room(lm.chat, TASK, given, **texts, context=enough - 1, place="given.jsonl")

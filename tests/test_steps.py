@@ -80,11 +80,19 @@ def told() -> None:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nmore")
 
 
+def by_the_driver() -> None:
+    raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later")
+
+
+def by_cublas() -> None:
+    raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
 def plain() -> None:
     raise MemoryError("none")
 
 
-@pytest.mark.parametrize("fail", [real, told, plain])
+@pytest.mark.parametrize("fail", [real, told, by_the_driver, by_cublas, plain])
 def test_out_of_memory_names_the_keys_to_change(fail, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.run(lambda _: fail())

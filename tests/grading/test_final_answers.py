@@ -188,6 +188,7 @@ def test_final_answers_are_read(text, answer):
 
 UNREAD = ["", "I do not know.", "\\boxed{1", "\\boxed{}", "The answer to this is unknown", "####",
           "The final answer is", "The final answer is . I hope it is correct.",
+          "\\boxed{2}" + "\n" * 200_000 + "x\\boxed{3}",
           "x" * 100_000, "\\boxed{" * 10_000, "$" * 10_000, "answer is " * 10_000]  # fmt: skip
 
 

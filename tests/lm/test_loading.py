@@ -294,6 +294,21 @@ def test_the_hubs_refusals_come_with_advice(monkeypatch, said, advice):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("said", "advice"), [
+    ("some/model is not a local folder and is not a valid model identifier",
+     r"Check `model.path` in the config"),
+    ("v9 is not a valid git identifier (branch name, tag name or commit id)",
+     r"Set `model.revision`"),
+])  # fmt: skip
+def test_a_name_or_revision_that_is_not_there_comes_with_the_key(monkeypatch, said, advice):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(said)
+
+    monkeypatch.setattr(models, "find_adapter_config_file", refuse)
+    with pytest.raises(FileProblem, match=rf"^some/model: cannot be loaded.*{advice}"):
+        models.check_base("some/model", "v9", "math")
+
+
 def test_an_ordinary_reader_loads_what_is_saved(checkpoint, tmp_path):
     lm = load(checkpoint, loading(dtype="bfloat16"))
     models.save(lm, tmp_path / "model", {})

@@ -75,6 +75,12 @@ def test_a_file_is_read_in_each_of_its_forms(write, name, content):
         ("a.jsonl", lines({"text": ""}), r"line 1: `task_id.*`: .*"),
         ("a.json", json.dumps([item(1), {}]).encode(), r"item 2: `task_id.*`: .*"),
         ("a.jsonl", lines(item(1)) + b"\xff\n", r"line 2 is not UTF-8 \(.*\)"),
+        (
+            "a.jsonl",
+            lines(item(1), item(2, text="\ud800")),
+            r"line 2 holds half a character, .ud800",
+        ),
+        ("a.json", json.dumps([item("\udc00")]).encode(), r"item 1 holds half a character, .udc00"),
         ("a.jsonl.gz", lines(item(1)), r"cannot be read \(.*\)"),
         ("a.jsonl.gz", gzip.compress(lines(item(1)), mtime=0)[:-9], r"cannot be read \(.*\)"),
     ],

@@ -210,6 +210,7 @@ def test_the_entry_point_is_the_gold_function_that_the_tests_call(test):
         ({"test_list": ["assert g(1)"]}, "task_id 601: `test_list` calls no function that `code`"),
         ({"test_list": []}, "task_id 601: `test_list` calls no function"),
         ({"test_list": "assert f(1)"}, r"line 1 \(task_id 601\): `test_list`: "),
+        ({"task_id": 975}, "task_id 975 is not one of MBPP's, 1 to 974"),
         ({"task_id": "601"}, r"line 1 \(task_id '601'\): `task_id`: "),
         ({"code": None}, r"line 1 \(task_id 601\): `code`: "),
     ],

@@ -30,4 +30,4 @@ rule plan_memory:
         + " --spec {params.spec:q} --model {params.model:q} --plan {output.plan:q}"
         " --numbers {output.numbers:q}"
         + DEVICE
-        + " > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}"
+        + " > {log:q} 2>&1"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from selfcorrect.files import FileProblem
 from selfcorrect.lm.chat import Chat
 from selfcorrect.lm.engine import Engine, Session
 from selfcorrect.records import Attempt, Problem, Trace
@@ -85,6 +86,42 @@ def rollout(
         for trace, prompt, out, text in zip(traces, read, done, texts, strict=True):
             trace.attempts.append(Attempt(prompt, out.tokens, out.logprobs, text, out.truncated))
     return traces
+
+
+def check_room(
+    chat: Chat,
+    task: Task,
+    given: Sequence[tuple[Problem, str]],
+    *,
+    instruction: str,
+    max_new_tokens: int,
+    context: int,
+    place: str,
+) -> None:
+    """Refuse attempts by another writer that leave a model no room for its own.
+
+    Args:
+        chat: the conversations of the model's tokenizer.
+        task: gives the first message.
+        given: problems with an attempt each.
+        instruction: what the model is told after it.
+        max_new_tokens: of its own attempt.
+        context: tokens of a conversation.
+        place: where the attempts are from.
+
+    Raises:
+        FileProblem: the first of them, and what to change.
+    """
+    for problem, text in given:
+        opening, attempt = chat.opening(task.prompts.opening(problem.question)), chat.attempt(text)
+        whole = _conversation(opening, [attempt], chat.eos, chat.bridge(instruction))
+        if (tokens := len(whole) + max_new_tokens - 1) > context:
+            raise FileProblem(
+                f"{place}: the attempt at {problem.id} has {len(attempt.tokens)} tokens; with its "
+                f"problem and an attempt of {max_new_tokens} more that makes {tokens}, but the "
+                f"model's context has {context}. Take it out of the file, or lower "
+                "generation.max_new_tokens"
+            )
 
 
 def _after(attempt: Attempt, eos: int, bridge: Sequence[int]) -> list[int]:

@@ -176,8 +176,13 @@ def check_base(path: str, revision: str | None, task: str) -> None:
 
     Raises:
         ConfigError: it is one.
+        FileProblem: there is nothing of that name; the message names it.
     """
-    if find_adapter_config_file(path, revision=revision) is not None:
+    try:
+        found = find_adapter_config_file(path, revision=revision)
+    except Exception as error:  # whatever a reader of the Hub may raise
+        raise files.FileProblem(_explained(path, error)) from error
+    if found is not None:
         raise ConfigError(
             f"tasks.{task}.model.path: {path} is an adapter (it has {ADAPTER}), not a whole model. "
             "Merge it into its base first: load it by `peft.AutoPeftModelForCausalLM`, call "
@@ -247,6 +252,8 @@ def _explained(path: str, error: Exception) -> str:
             "The Hub cannot be reached and no copy is in the cache: set `model.path` to a local "
             "folder, or fetch the model on a machine with a network (`hf download`)."
         )
+    elif "valid git identifier" in said:
+        advice = "Set `model.revision` to a commit, branch or tag of it, or to null."
     elif "FlashAttention" in said or "flash_attn" in said:
         advice = "Set `model.attention` to sdpa, or install flash-attn for this machine's GPU."
     elif "attn_implementation" in said:

@@ -38,6 +38,9 @@ OUT_OF_MEMORY = (
 )
 
 
+CUDA_OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
 def parser(doc: str | None, *, spec: bool = True) -> argparse.ArgumentParser:
     """A parser whose help is the step's docstring, with ``--spec`` if the step has one."""
     made = argparse.ArgumentParser(
@@ -154,4 +157,5 @@ def _out_of_memory(error: Exception) -> bool:
     """Also of torch's errors, which cannot be named here without importing it."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return "DefaultCPUAllocator" in str(error)
+    said = str(error)
+    return any(sign in said for sign in ("DefaultCPUAllocator", *CUDA_OUT_OF_MEMORY))

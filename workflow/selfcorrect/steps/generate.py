@@ -31,9 +31,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     with cli.importing():
         from selfcorrect.collect import Pass, collect
         from selfcorrect.lm import models
+        from selfcorrect.lm.engine import context_of
         from selfcorrect.lm.engines import make_engine
         from selfcorrect.records import Problem, Trace
-        from selfcorrect.rollout import rollout
+        from selfcorrect.rollout import check_room, rollout
         from selfcorrect.tasks import make_task
         from selfcorrect.tasks.given import read_given
 
@@ -72,6 +73,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             own = arguments.given is None
             others = repaired.problems(job.split)
             chosen = repaired.repairs() if own else read_given(arguments.given, others)
+            check_room(
+                lm.chat,
+                repaired,
+                chosen[: how.problems],
+                instruction=repaired.prompts.instruction(job.instruction),
+                max_new_tokens=job.generation.max_new_tokens,
+                context=context_of(lm.model.config.get_text_config()),
+                place=f"tasks.{job.task}, its own" if own else str(arguments.given),
+            )
             given |= {problem.id: text for problem, text in chosen[: how.problems]}
             problems = [problem for problem, _ in chosen[: how.problems]]
         at_a_time = max(1, job.generation.batch_size // how.samples)

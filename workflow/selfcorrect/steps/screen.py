@@ -32,7 +32,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     grades = task.grade([Submission(problem, text) for problem, text in read])
     kept = [each for each, grade in zip(read, grades, strict=True) if is_wrong(grade)]
     if not kept:
-        raise FileProblem(f"{arguments.file}: none of its {len(read)} attempts is wrong")
+        raise FileProblem(
+            f"{arguments.file}: none of its {len(read)} attempts is wrong, so there is nothing to "
+            "repair. Set `evaluation.repairs.file` to a file with wrong ones, or to null"
+        )
     print(f"{len(kept)} of {len(read)} attempts are wrong", file=sys.stderr)
     write_given(arguments.given, kept)
     record = provenance.describe(

@@ -129,13 +129,14 @@ def read_values(path: Path, sha256: str | None = None) -> Iterator[tuple[str, An
         FileProblem: the file is not there, not the one with that ``sha256``, or no such file.
     """
     text = _text(path, sha256)
+    escapes = "\\u" in text
     if text.lstrip().startswith("["):
         try:
             items = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise fault(path, f"not JSON ({error})") from error
         for number, item in enumerate(items, start=1):
-            yield f"item {number}", item
+            yield f"item {number}", _sound(path, f"item {number}", item) if escapes else item
         return
     # Not splitlines(): characters that JSON need not escape would end a line.
     for number, line in enumerate(text.split("\n"), start=1):
@@ -145,7 +146,17 @@ def read_values(path: Path, sha256: str | None = None) -> Iterator[tuple[str, An
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise fault(path, f"line {number} is not JSON ({error})") from error
-        yield f"line {number}", value
+        yield f"line {number}", _sound(path, f"line {number}", value) if escapes else value
+
+
+def _sound(path: Path, place: str, value: Any) -> Any:
+    """A value whose texts can be encoded: JSON can escape half a character, which is none."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start].encode("ascii", "backslashreplace").decode()
+        raise fault(path, f"{place} holds half a character, {half}") from error
+    return value
 
 
 def _record(path: Path | Source, place: str, value: Any, kind: type[AnyRecord]) -> AnyRecord:

@@ -31,6 +31,9 @@ from selfcorrect.tasks.programming import ProgramTask
 from selfcorrect.tasks.task import Split
 
 
+IDS = range(1, MBPP_PROBLEMS + 1)  # all of them; the sanitized set has some
+
+
 class MBPPRecord(Record):
     """A problem in either file: the full set names its sentence `text`, the other `prompt`."""
 
@@ -63,6 +66,10 @@ class MBPP(ProgramTask):
     def _problems(self) -> dict[int, Problem]:
         count = MBPP_SANITIZED_PROBLEMS if self.data.sanitized else MBPP_PROBLEMS
         records = read_source(self.data.rows, MBPPRecord, count)
+        for record in records:
+            if record.task_id not in IDS:
+                what = f"task_id {record.task_id} is not one of MBPP's, 1 to {IDS[-1]}"
+                raise fault(self.data.rows, what)
         return {record.task_id: as_problem(record, self.data.rows) for record in records}
 
 

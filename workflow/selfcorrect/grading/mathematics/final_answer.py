@@ -65,7 +65,8 @@ def boxes(text: str) -> list[str]:
     start = len(text)
     for each in reversed(found):
         inside, end = _box_at(text, each.end())
-        if held and not _BETWEEN.fullmatch(text[end:start]):
+        # The bound is for the time: what matches has a few words and signs.
+        if held and (start - end > 100 or not _BETWEEN.fullmatch(text[end:start])):
             break
         held.insert(0, inside)
         start = each.start()
