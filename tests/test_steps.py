@@ -14,10 +14,11 @@ import steps
 from kept_models import STEPS as KEPT
 from kept_models import greedy, keep, tracked
 from selfcorrect.files import FileProblem
+from selfcorrect.grading.sandbox import pool
 from selfcorrect.jobs import Decode, WriteJob
 from selfcorrect.lm import models
 from selfcorrect.spec.programs import MBPPProblems
-from selfcorrect.steps import cli, export_tensorboard, front, manifest, write
+from selfcorrect.steps import cli, export_tensorboard, front, manifest, pretrain, write
 from selfcorrect.tracefile import read_table
 from selfcorrect.validation import parse
 from tiny import language_model, plan
@@ -226,3 +227,15 @@ def test_only_a_report_gets_a_front(text, tmp_path):
         path.write_text(text)
     with pytest.raises(FileProblem, match=f"{path}: no"):
         front.main(["--report", str(path)])
+
+
+def test_a_machine_that_cannot_grade_is_refused_before_anything_is_trained(monkeypatch, tmp_path):
+    nothing = pool.Protection((), {"landlock": "Function not implemented"})
+    monkeypatch.setattr(pool, "protection", lambda *_: nothing)
+    job = plan({"run.tasks": ["precedence"]}).pretrain("precedence", "base", 0)
+    with pytest.raises(FileProblem, match="landlock: Function not implemented"):
+        pretrain.main(
+            ["--spec", job.model_dump_json(), "--model", str(tmp_path / "made" / "model"),
+             "--log", str(tmp_path / "made" / "training.jsonl")]
+        )  # fmt: skip
+    assert not (tmp_path / "made" / "model").exists()

@@ -1,8 +1,10 @@
 """The sandbox with programs that mean well, and with machines, threads and limits that do not."""
 
+import errno
 import gc
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -405,6 +407,55 @@ def test_a_missing_layer_is_refused_unless_it_is_allowed(layer: str) -> None:
         assert f"without {layer} (left out)" in str(unsafe.protection)
         assert verdict(unsafe, RIGHT) is Outcome.PASSED
         assert verdict(unsafe, "def f(x): return 5") is Outcome.FAILED
+
+
+REFUSING = """
+import ctypes, json, struct, sys
+from selfcorrect.grading.sandbox.pool import Sandbox, SandboxProblem, protection
+
+call, first, error = map(int, sys.argv[1:])
+load, equal, answer = 0x20, 0x15, 0x06  # of classic BPF
+steps = [(load, 0, 0, 0), (equal, 0, 3, call), (load, 0, 0, 16), (equal, 0, 1, first),
+         (answer, 0, 0, 0x00050000 | error), (answer, 0, 0, 0x7FFF0000)]
+if first < 0:  # whatever its first argument is
+    steps[2:4] = [(load, 0, 0, 0), (equal, 0, 1, call)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0
+found = protection()
+try:
+    Sandbox()
+except SandboxProblem as problem:
+    print(problem, file=sys.stderr)
+print(json.dumps([found.standing, found.missing]))
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="calls are numbered as on x86-64")
+@pytest.mark.parametrize(
+    ("call", "error", "layer", "why"),
+    [
+        ((444, -1), errno.ENOSYS, "landlock", "Function not implemented"),  # create_ruleset
+        ((446, -1), 0, "landlock", "a file outside was read"),  # restrict_self, without effect
+        ((157, 22), errno.EINVAL, "seccomp", "Invalid argument"),  # prctl(PR_SET_SECCOMP)
+        ((157, 22), 0, "seccomp", "a socket was opened"),
+        ((272, -1), errno.EPERM, "namespaces", "Operation not permitted"),  # unshare
+    ],
+)
+def test_a_layer_that_the_kernel_refuses_or_only_pretends_is_named(call, error, layer, why) -> None:
+    if layer not in protection().standing:
+        pytest.skip(f"this machine has no {layer}")
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSING, *map(str, (*call, error))],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    standing, missing = json.loads(done.stdout)
+    assert layer not in standing and why in missing[layer]
+    others = set(protection().standing) - {layer}
+    assert set(standing) == others
+    if layer != "namespaces":
+        assert f"({layer}: " in done.stderr and "data.sandbox.allow_unsafe: true" in done.stderr
 
 
 def test_limits_that_are_left_out_do_not_hold() -> None:

@@ -22,8 +22,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from selfcorrect import files
     from selfcorrect.jobs import MemoryJob
+    from selfcorrect.tasks import make_task
 
     job = cli.job(MemoryJob, arguments.spec)
+    for each in (*job.reinforce, *job.generate):
+        _ = make_task(each.data).grader  # refuses a machine on which nothing can be graded
 
     from selfcorrect.lm.memory.conversations import check_context, conversations
     from selfcorrect.lm.memory.remedies import limits_of

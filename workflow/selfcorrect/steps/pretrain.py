@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     work = Workspace(arguments.model.with_name("work"), cli.identity("pretrain", job))
     with files.locked(work.folder):
         task = make_testbed(job.data, job.corpus)
+        _ = task.grader  # a machine on which nothing can be graded is refused now, not in minutes
         seed = seeds.derive(job.seed, job.task, job.node)
         lm = pretrain(task, job.tiny, job.pretraining, seed, work)
         models.save(lm, arguments.model, provenance.describe(job, watch))

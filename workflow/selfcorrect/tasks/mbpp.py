@@ -30,7 +30,6 @@ from selfcorrect.tasks.benchmark import Record, fault, read_source
 from selfcorrect.tasks.programming import ProgramTask
 from selfcorrect.tasks.task import Split
 
-
 IDS = range(1, MBPP_PROBLEMS + 1)  # all of them; the sanitized set has some
 
 

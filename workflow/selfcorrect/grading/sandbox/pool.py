@@ -157,14 +157,8 @@ def _probe(without: frozenset[str]) -> Protection:
     if _refused(wanted):  # by which one?
         missing |= {name: why for name in wanted if (why := _refused((name,)))}
     standing = tuple(name for name in layers.NAMES if name not in missing)
-    worker = _Worker(standing, Limits())
-    try:
-        for name, why in _ways_out(worker, standing).items():
-            standing = tuple(layer for layer in standing if layer != name)
-            missing[name] = why
-    finally:
-        worker.stop()
-    return Protection(standing, missing)
+    missing |= _ways_out(standing)
+    return Protection(tuple(name for name in standing if name not in missing), missing)
 
 
 def _refused(names: tuple[str, ...]) -> str:
@@ -179,21 +173,35 @@ def _refused(names: tuple[str, ...]) -> str:
     return "" if result.outcome is Outcome.PASSED else result.reason
 
 
-def _ways_out(worker: "_Worker", standing: Sequence[str]) -> dict[str, str]:
-    """Layers that let pass what they are there to stop, each with what passed."""
+def _ways_out(standing: Sequence[str]) -> dict[str, str]:
+    """Layers that let pass what they are there to stop, each with what passed.
+
+    A file outside is kept from a program twice: each of the two layers is tried without the other.
+    """
     with tempfile.NamedTemporaryFile() as canary:
+        memory, read = f"bytearray({2 * Limits().memory})", f"open({canary.name!r})"
         attempts = {
-            "limits": ("more memory was taken than allowed", f"bytearray({2 * Limits().memory})"),
-            "landlock": ("a file outside was read", f"open({canary.name!r})"),
-            "seccomp": ("a socket was opened", "__import__('socket').socket()"),
+            "limits": (memory, "more memory was taken than allowed", None),
+            "landlock": (read, "a file outside was read", "namespaces"),
+            "seccomp": ("__import__('socket').socket()", "a socket was opened", None),
+            "namespaces": (read, "a file outside was there", "landlock"),
         }
         return {
             name: why
-            for name, (why, attempt) in attempts.items()
+            for name, (attempt, why, beside) in attempts.items()
             if name in standing
-            and worker.run(f"{attempt}\ndef out(): pass", ProgramTests("out", "out()"))
-            .outcome is Outcome.PASSED
-        }  # fmt: skip
+            and _passes(attempt, [layer for layer in standing if layer != beside])
+        }
+
+
+def _passes(attempt: str, names: Sequence[str]) -> bool:
+    """Whether a program may do something behind these layers."""
+    worker = _Worker(names, Limits())
+    try:
+        result = worker.run(f"{attempt}\ndef out(): pass", ProgramTests("out", "out()"))
+    finally:
+        worker.stop()
+    return result.outcome is Outcome.PASSED
 
 
 class _Worker:
