@@ -208,6 +208,29 @@ def test_a_smaller_cache_is_told_where_vllm_samples():
     assert "cache_mb" not in told(40)
 
 
+def test_what_compiled_steps_keep_is_there_while_a_model_is_trained():
+    """Their cache stays with the engine, so it is no more in turns with what training takes."""
+
+    def said(engine: str) -> str:
+        math = {
+            "generation": {"engine": engine}, "model": {"gradient_checkpointing": False},
+            "rl": {"prompts_per_micro_batch": 8},
+        }  # fmt: skip
+        run = {"tasks": ["math"], "methods": ["score"], "seeds": [0]}
+        job = Plan(load(merged(CONFIG, {"run": run, "tasks": {"math": math}}))).memory("math")
+        told = refusal(job, Limits(5 * GIB, 512 * GIB))
+        (line,) = [line for line in told.splitlines() if line.startswith("tasks.math.rl:")]
+        return line.split(" What helps")[0]
+
+    def gib(pattern: str, text: str) -> float:
+        return float(re.search(pattern + r" ([0-9.]+)", text)[1])
+
+    compiled, usual = said("compiled"), said("torch")
+    kept = gib("KV cache of compiled steps", compiled)
+    assert kept > 5
+    assert gib("needs", compiled) == pytest.approx(gib("needs", usual) + kept, abs=0.2)
+
+
 def test_a_reference_on_the_cpu_is_told_where_nothing_else_is_enough():
     """One core computes it."""
     assert "model.reference" not in told(40)

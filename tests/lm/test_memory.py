@@ -16,11 +16,11 @@ from selfcorrect.learning.optimiser import Optimiser
 from selfcorrect.learning.policy_gradient import token_statistics
 from selfcorrect.lm.batch import TraceBatch, continuation_states, recomputed_states
 from selfcorrect.lm.compiled_engine import CompiledEngine
-from selfcorrect.lm.fixed import rounded_up
 from selfcorrect.lm.memory.activations import Precision, Reading, head, kept, passing
 from selfcorrect.lm.memory.kv_cache import (
     cache_bytes,
     conversation_columns,
+    fixed_cache_bytes,
     slab_bytes,
     slab_columns,
 )
@@ -241,15 +241,17 @@ def test_compiled_steps_take_a_cache_of_their_own(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda step, **_: step)
     model, shape = model_of("llama", "eager", torch.float32), shape_of(CONFIGS["llama"])
     rows, prompt, bridge, new = 32, 11, 4, 150
+    engine = CompiledEngine(model, eos=3, pad=0)
     with LiveBytes() as live:
-        session = CompiledEngine(model, eos=3, pad=0).open([[5] * prompt] * 4, 8)
+        session = engine.open([[5] * prompt] * 4, 8)
         session.sample(new, 1.0, list(range(rows)))
         session.extend([[7] * bridge] * rows)
         session.sample(new, 1.0, list(range(rows)))
-    fixed = rounded_up(conversation_columns(prompt, 2, new, bridge))
+    fixed = fixed_cache_bytes(shape, 4, rows, conversation_columns(prompt, 2, new, bridge))
+    assert sum(each.nbytes for of in engine.cache.layers for each in of._memory) == fixed
     columns = slab_columns(prompt, 2, new, bridge)
-    most = cache_bytes(shape, 4, rows, columns, reread=False, fixed=fixed)
-    assert slab_bytes(shape, 4, rows, fixed) < live.peak < 1.1 * most
+    most = fixed + cache_bytes(shape, 4, rows, columns, reread=False, fixed=True)
+    assert fixed < live.peak < 1.1 * most
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

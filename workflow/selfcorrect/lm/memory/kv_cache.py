@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from itertools import chain, repeat
 
+from selfcorrect.lm.fixed import rounded_up
 from selfcorrect.lm.memory.shape import Shape
 from selfcorrect.lm.slab import SPARE_COLUMNS
 from selfcorrect.lm.torch_engine import RETIRE_AT
@@ -34,15 +35,20 @@ def slab_bytes(shape: Shape, size: int, rows: int, columns: int) -> int:
 
 
 def cache_bytes(
-    shape: Shape, size: int, rows: int, columns: int, *, reread: bool, fixed: int = 0
+    shape: Shape, size: int, rows: int, columns: int, *, reread: bool, fixed: bool = False
 ) -> int:
     """The most that a session's slabs take.
 
-    Rows that go on after others have finished do so in a copy; where token steps are compiled, all
-    rows do, in one of ``fixed`` columns. Where a conversation is ``reread`` from its start, the
-    slabs of the session before are still there.
+    Rows that go on after others have finished do so in a copy, but where they step in a ``fixed``
+    cache beside. Where a conversation is ``reread`` from its start, the slabs of the session
+    before are still there.
     """
     slabs = slab_bytes(shape, size, rows, columns)
-    if fixed:
-        return slabs * (1 + reread) + slab_bytes(shape, size, rows, fixed)
-    return slabs + (slabs if reread else int((1 - RETIRE_AT) * slabs))
+    if fixed or reread:
+        return slabs * (1 + reread)
+    return slabs + int((1 - RETIRE_AT) * slabs)
+
+
+def fixed_cache_bytes(shape: Shape, size: int, rows: int, columns: int) -> int:
+    """Bytes of the cache in which compiled token steps write; it stays with the engine."""
+    return slab_bytes(shape, size, rows, rounded_up(columns))

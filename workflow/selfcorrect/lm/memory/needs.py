@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from selfcorrect.jobs import FinetuneJob, GenerateJob, ReinforceJob, SampleJob, TrackJob
-from selfcorrect.lm.fixed import rounded_up
 from selfcorrect.lm.memory.activations import FLOAT32, Precision, Reading, head, kept, passing
 from selfcorrect.lm.memory.kv_cache import (
     cache_bytes,
     conversation_columns,
+    fixed_cache_bytes,
     slab_bytes,
     slab_columns,
 )
@@ -94,7 +94,7 @@ def _sampling(shape: Shape, precision: Precision, setting: Setting, of: Pass) ->
         reads.append(Reading(rows, start, start))
     elif of.attempts > 1 + of.given:
         reads.append(Reading(rows, setting.bridge + 1, length))
-    fixed = rounded_up(length) if setting.generation.engine == "compiled" else 0
+    fixed = setting.generation.engine == "compiled"
     return {
         "KV cache": cache_bytes(shape, precision.size, rows, columns, reread=reread, fixed=fixed),
         # The first token's are kept; of the next one's, four more copies in float32.
@@ -138,13 +138,27 @@ def _inference(loading: Loading, setting: Setting, passes: Sequence[Pass]) -> tu
     shape = setting.shape(None)
     precision = _precision(loading, shape)
     weights = shape.parameters * precision.size
-    stays = {"weights": weights, **_engine(setting, weights)}
+    stays = {"weights": weights, **_engine(shape, precision, setting, passes)}
     return Need(stays, (_largest(shape, precision, setting, passes),)), _loading(weights, setting)
 
 
-def _engine(setting: Setting, weights: int) -> Items:
-    """What stays with an engine: vLLM has a copy of the weights. What else it takes is its own."""
-    return {"vLLM's weights": weights} if setting.generation.engine == "vllm" else {}
+def _engine(shape: Shape, precision: Precision, setting: Setting, passes: Sequence[Pass]) -> Items:
+    """What stays with an engine: vLLM's copy of the weights, or the cache of compiled steps."""
+    generation = setting.generation
+    if generation.engine == "vllm":
+        return {"vLLM's weights": shape.parameters * precision.size}
+    if generation.engine == "torch":
+        return {}
+    caches = (
+        fixed_cache_bytes(
+            shape, precision.size, of.problems * of.copies,
+            conversation_columns(
+                setting.prompt, of.seen, generation.max_new_tokens, setting.bridge
+            ),
+        )
+        for of in passes
+    )  # fmt: skip
+    return {"KV cache of compiled steps": max(caches)}
 
 
 def _loading(weights: int, setting: Setting) -> Need:
@@ -207,23 +221,6 @@ def _reinforce(job: ReinforceJob, setting: Setting) -> tuple[Need, Need]:
     )
     applying = head(shape, size, rows * continuation)
     reference = 0 if loading.lora else (shape.head if elsewhere else shape.parameters) * size
-    stays: Items = {
-        "weights": weights,
-        **_engine(setting, weights),
-        "gradients": shape.trained * FLOAT32,
-        "optimiser": optimiser,
-        "reference": reference,
-    }
-    in_passing: Items = {"rounded gradients": shape.trained * size if rounded else 0}
-    if setting.sharded and setting.processes > 1:
-        stays, in_passing = _in_parts(shape, size, stays, setting.processes)
-    training = {
-        **in_passing,
-        "activations": kept(shape, precision, reads, recompute=recompute)
-        + states * continuation * shape.hidden * size,
-        # One after the other: the reference reads, the heads are applied.
-        "reference and heads": applying if elsewhere else max(applying, referring),
-    }
     passes = [
         Pass.of(
             job.generation,
@@ -236,6 +233,23 @@ def _reinforce(job: ReinforceJob, setting: Setting) -> tuple[Need, Need]:
         for count, given in zip(rl.fresh_and_offline, (False, True), strict=True)
         if count
     ]
+    stays: Items = {
+        "weights": weights,
+        "gradients": shape.trained * FLOAT32,
+        "optimiser": optimiser,
+        "reference": reference,
+    }
+    in_passing: Items = {"rounded gradients": shape.trained * size if rounded else 0}
+    if setting.sharded and setting.processes > 1:
+        stays, in_passing = _in_parts(shape, size, stays, setting.processes)
+    stays = {**stays, **_engine(shape, precision, setting, passes)}
+    training = {
+        **in_passing,
+        "activations": kept(shape, precision, reads, recompute=recompute)
+        + states * continuation * shape.hidden * size,
+        # One after the other: the reference reads, the heads are applied.
+        "reference and heads": applying if elsewhere else max(applying, referring),
+    }
     gpu = Need(stays, (_largest(shape, precision, setting, passes), training))
 
     # The best weights so far, and for a moment the ones that take their place.
