@@ -102,10 +102,14 @@ def test_an_adapter_is_sampled_from(traced_only):
 
 
 def test_batches_and_lengths_of_all_kinds_share_a_program(traced_only):
-    engine, before = compiled(), counters["stats"]["unique_graphs"]
+    longer = CompiledEngine(bare_model(), EOS, PAD, columns=1000)
+    before = counters["stats"]["unique_graphs"]
     for rows in (2, 3, 5, 8, 13, 32, 100):
-        converse(engine, [PROMPTS[1]], copies=rows)
-    converse(engine, [[5] * 60, [6]], copies=3)
+        converse(longer, [PROMPTS[1]], copies=rows)
+    for length in (60, 125, 300):
+        record = converse(longer, [[5] * length, [6]], copies=3)
+        assert_same(record, converse(TorchEngine(bare_model(), EOS, PAD, columns=1000),
+                                     [[5] * length, [6]], copies=3))  # fmt: skip
     # torch takes two sizes that are equal at first for one, and compiles anew when they are not.
     assert counters["stats"]["unique_graphs"] - before <= 2
 
