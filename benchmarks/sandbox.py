@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="times that each side does all")
     parser.add_argument("--many", type=int, default=0, help="executions in search of a leak")
     arguments = parser.parse_args()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, for all below it too
     problems = list(read_problems().values())
     ours = [
         (problem["prompt"] + problem["canonical_solution"], tests_of(problem))
