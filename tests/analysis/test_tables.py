@@ -11,8 +11,9 @@ import pytest
 import yaml
 from synthetic import make_job
 
-from selfcorrect.analysis import tables
+from selfcorrect.analysis import figures, tables
 from selfcorrect.analysis.evidence import Evidence
+from selfcorrect.analysis.figures.style import style
 from selfcorrect.analysis.render import escape, latex, markdown, number
 from selfcorrect.analysis.results import read_all_grades
 from selfcorrect.analysis.summary import Report, holm_against, summarise
@@ -195,6 +196,16 @@ def test_how_programs_ended_and_were_run_is_told(programs):
     assert "| Base | 50.0 [15.0, 85.0] |" in text
     assert "timeout 1, out of memory 1, output limit 0, forbidden 0, error 0" in text
     assert "UNSAFE: limits; without landlock" in text
+
+
+def test_an_unsafe_run_is_told_in_every_table_and_figure(programs, report):
+    warning = "Programs were executed without a safe sandbox: programs/1 (UNSAFE: limits"
+    for table, _ in tables.tables(Evidence(programs, {})):
+        assert warning in markdown(table), table.name
+    with style():
+        for drawing in figures.drawings(Evidence(programs, {})):
+            assert warning in drawing.caption, drawing.name
+    assert not report.unsafe_in_words()
 
 
 def test_without_programs_there_is_no_code_table(report, tmp_path):

@@ -21,6 +21,7 @@ from conversations import (
     row_seeds,
     tokens_of,
 )
+from selfcorrect.lm import fixed
 from selfcorrect.lm.compiled_engine import CompiledEngine
 from selfcorrect.lm.fixed import FixedCache, rounded_up
 from selfcorrect.lm.torch_engine import TorchEngine
@@ -98,7 +99,36 @@ def test_an_adapter_is_sampled_from(traced_only):
     assert_same(*records)
 
 
+@pytest.mark.parametrize("step", [4, 32])
+def test_columns_of_any_multiple_write_the_same(traced_only, monkeypatch, step):
+    """The cache's memory grows between attempts and within the engine's life."""
+    monkeypatch.setattr(fixed, "COLUMN_STEP", step)
+    engine = compiled()
+    for copies, prompts in ((4, PROMPTS), (1, [[5] * 40, [3]]), (8, PROMPTS[:3])):
+        record = converse(engine, prompts, copies=copies, turns=3)
+        assert_same(record, converse(plain(), prompts, copies=copies, turns=3))
+
+
 # --- what makes it fast -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_step_takes_nothing_from_the_cpu_but_sizes(monkeypatch, family):
+    """What comes from there is in no CUDA graph: a model's own numbers must not be inputs."""
+    seen = []
+
+    def watching(graph, inputs):
+        seen.extend(each for each in inputs if isinstance(each, torch.Tensor))
+        return graph.forward
+
+    torch._dynamo.reset()
+    real = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda step, *, mode, **how: real(step, backend=watching, **how)
+    )
+    converse(compiled(family), turns=1)
+    assert seen
+    assert not [each for each in seen if each.dtype == torch.float64]
 
 
 def test_batches_and_lengths_of_all_kinds_share_a_program(traced_only):
@@ -139,11 +169,11 @@ def test_a_cache_holds_what_it_is_given_and_zeros():
     cache = FixedCache(1, torch.device("cpu"))
     (layer,) = cache.layers
     for rows, columns, filled in ((4, 8, 5), (2, 8, 8), (3, 6, 1), (8, 16, 3)):
-        cache.set_columns(columns)
-        given = [torch.full((rows, 2, filled, 3), float("nan")), torch.rand(rows, 2, filled, 3)]
-        held = layer.hold(*given)
+        # Values may have another head size than keys (MLA).
+        given = [torch.full((rows, 2, filled, 3), float("nan")), torch.rand(rows, 2, filled, 5)]
+        held = layer.hold(*given, columns)
         for one, other in zip(held, given, strict=True):
-            assert one.shape == (rows, 2, columns, 3)
+            assert one.shape == (rows, 2, columns, other.shape[3])
             assert torch.equal(one[:, :, :filled].nan_to_num(7), other.nan_to_num(7))
             assert (one[:, :, filled:] == 0).all()
 
@@ -180,7 +210,7 @@ def test_a_machine_without_a_compiler_is_told(tmp_path):
     )
     last = done.stderr.splitlines()[-1]
     assert "ConfigError: generation.engine: compiled, but torch.compile does not take" in last
-    assert "It needs a C++ compiler (g++)" in last
+    assert "It needs a C++ compiler (g++; " in last
 
 
 def test_a_model_that_is_not_one_graph_is_told(traced_only):

@@ -236,12 +236,13 @@ def test_rows_that_go_on_alone_fit_beside_the_others():
     assert slabs < live.peak < 1.1 * most
 
 
-def test_compiled_steps_take_a_cache_of_their_own(monkeypatch):
+@pytest.mark.parametrize(("prompt", "bridge", "new"), [(11, 4, 150), (300, 40, 179)])
+def test_compiled_steps_take_a_cache_of_their_own(monkeypatch, prompt, bridge, new):
     """With all columns from the start, beside the slabs; a compiler cannot be watched."""
     monkeypatch.setattr(torch, "compile", lambda step, **_: step)
     model, shape = model_of("llama", "eager", torch.float32), shape_of(CONFIGS["llama"])
-    rows, prompt, bridge, new = 32, 11, 4, 150
-    engine = CompiledEngine(model, eos=3, pad=0)
+    rows = 32
+    engine = CompiledEngine(model, eos=-1, pad=0)
     with LiveBytes() as live:
         session = engine.open([[5] * prompt] * 4, 8)
         session.sample(new, 1.0, list(range(rows)))
@@ -249,7 +250,9 @@ def test_compiled_steps_take_a_cache_of_their_own(monkeypatch):
         session.sample(new, 1.0, list(range(rows)))
     fixed = fixed_cache_bytes(shape, 4, rows, conversation_columns(prompt, 2, new, bridge))
     assert sum(each.nbytes for of in engine.cache.layers for each in of._memory) == fixed
-    columns = slab_columns(prompt, 2, new, bridge)
+    columns = slab_columns(prompt, 2, new, bridge, fixed=True)
+    slabs = sum(slab.untyped_storage().nbytes() for slab in layers_of(session))
+    assert slabs == slab_bytes(shape, 4, rows, columns)
     most = fixed + cache_bytes(shape, 4, rows, columns, reread=False, fixed=True)
     assert fixed < live.peak < 1.1 * most
 

@@ -110,6 +110,20 @@ class Report:
             return []
         return [f"No traces to learn from, so the model that it starts from: {names}."]
 
+    def unsafe_in_words(self) -> list[str]:
+        """A sentence where a model's programs were run behind too little, which could reward tricks
+        or do harm; a grader's name tells what there was."""
+        unsafe = "; ".join(grader for grader in self.graders if "UNSAFE" in grader)
+        return [f"Programs were executed without a safe sandbox: {unsafe}."] if unsafe else []
+
+    def cautions(self, table: str | None = None, tasks: Sequence[str] | None = None) -> list[str]:
+        """All that a reader must know of what is missing, untaught or unsafe, in sentences."""
+        return [
+            *self.missing_in_words(table, tasks),
+            *self.untaught_in_words(table, tasks),
+            *self.unsafe_in_words(),
+        ]
+
     def _in_words(
         self, places: Sequence[Place], table: str | None, tasks: Sequence[str] | None
     ) -> str:

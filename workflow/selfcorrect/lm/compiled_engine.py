@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._dynamo.exc import TorchDynamoException
+from torch._dynamo import config as tracing
+from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+from torch._inductor import config as compiling
 
 from selfcorrect.lm.engine import check_fits
 from selfcorrect.lm.fixed import FixedCache, rounded_up
@@ -28,6 +30,10 @@ class CompiledEngine(TorchEngine):
         # Kept from session to session: a CUDA graph reads and writes where it was recorded.
         layers = int(model.config.get_text_config().num_hidden_layers)
         self.cache = FixedCache(layers, model.device)
+        # With dynamic shapes a model's own numbers, such as a norm's epsilon, would be inputs too,
+        # on the CPU, and what comes from there is in no CUDA graph.
+        tracing.specialize_float = True
+        compiling.triton.cudagraph_dynamic_shape_warn_limit = None  # a graph a shape is meant
         # This mode records CUDA graphs; on a CPU it is the default one.
         self._step = torch.compile(_step, fullgraph=True, dynamic=True, mode="reduce-overhead")
 
@@ -44,12 +50,16 @@ class CompiledEngine(TorchEngine):
         torch.compiler.cudagraph_mark_step_begin()  # the logits of the last step are done with
         try:
             return self._step(self.model, self.cache, tokens, mask, positions)
-        except TorchDynamoException as error:
+        except (TorchDynamoException, FailOnRecompileLimitHit) as error:
+            cause = getattr(error, "inner_exception", None)
+            if isinstance(cause, MemoryError | torch.OutOfMemoryError):
+                raise cause from error
             why = " ".join(str(error).split())[:300]
             raise ConfigError(
                 f"generation.engine: compiled, but torch.compile does not take "
-                f"{type(self.model).__name__} here ({why}). It needs a C++ compiler (g++) on the "
-                "machine, and attention that is sdpa or eager. Set it to torch, or to vllm"
+                f"{type(self.model).__name__} here ({why}). It needs a C++ compiler (g++; for a "
+                "GPU also Triton, a C compiler and Python's headers) and attention that is sdpa or "
+                "eager. Set it to torch, or to vllm"
             ) from error
 
 
@@ -57,10 +67,10 @@ class CompiledSession(TorchSession):
     """A batch of conversations, of which attempts are written in the engine's fixed cache."""
 
     _engine: CompiledEngine
+    _columns = 0  # of the fixed cache, in the present attempt
 
     def _begin(self, rows: Tensor, columns: int) -> None:
         self._columns = rounded_up(columns)
-        self._engine.cache.set_columns(self._columns)
         self._select(rows)
 
     def _size(self, going: int, rows: int) -> int:
@@ -69,7 +79,7 @@ class CompiledSession(TorchSession):
         return rows
 
     def _select(self, rows: Tensor) -> None:
-        self._cache.select(rows, into=self._engine.cache)
+        self._cache.move(rows, self._engine.cache, self._columns)
 
     def _read(self, tokens: Tensor, mask: Tensor) -> Tensor:
         check_fits(mask.shape[1], self._engine.columns)

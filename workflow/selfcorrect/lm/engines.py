@@ -15,7 +15,7 @@ def make_engine(lm: LanguageModel, generation: Generation) -> Engine:
     if generation.engine == "torch":
         return TorchEngine(lm.model, lm.chat.eos, lm.chat.pad)
     if generation.engine == "compiled":
-        # Not above: the compiler takes more than a second to import.
+        # Not above: the compiler takes a second to import.
         from selfcorrect.lm.compiled_engine import CompiledEngine
 
         return CompiledEngine(lm.model, lm.chat.eos, lm.chat.pad)

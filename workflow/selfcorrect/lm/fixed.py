@@ -13,9 +13,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 Slabs = tuple[Tensor, Tensor]  # keys and values, each [rows, heads, columns, head size]
 
-COLUMN_STEP = (
-    128  # fixed caches have a multiple of so many columns: attempts of many lengths share a shape
-)
+COLUMN_STEP = 128  # fixed caches have a multiple of it: attempts of many lengths share a shape
 
 
 def rounded_up(columns: int) -> int:
@@ -33,25 +31,22 @@ class FixedLayer(CacheLayerMixin):
         """``position``: [1], the column that the next step writes; all layers share it."""
         super().__init__()
         self.position = position
-        self.columns = 0
-        self._memory: tuple[Tensor, ...] = ()  # of the keys, of the values; flat
+        self._memory: list[Tensor] = []  # of the keys, of the values; flat
 
-    def hold(self, *filled: Tensor) -> Slabs:
-        """Take a copy of a batch's keys and values; where it lies, with room for all columns."""
-        rows, heads, length, size = filled[0].shape
-        shape = (rows, heads, self.columns, size)
-        need = rows * heads * self.columns * size
-        if not self._memory or self._memory[0].numel() < need:
-            self._memory, self.keys, self.values = (), None, None  # freed before more is taken
-            self._memory = tuple(each.new_zeros(need) for each in filled)
-        keys, values = (flat[:need].view(shape) for flat in self._memory)
-        for room, given in zip((keys, values), filled, strict=True):
-            room[:, :, :length] = given
-            room[:, :, length:] = 0  # what is masked must be finite
-            torch._dynamo.mark_static_address(room)
-        self.keys, self.values = keys, values
+    def hold(self, keys: Tensor, values: Tensor, columns: int) -> Slabs:
+        """Take a copy of a batch's keys and values; where it lies, with room for ``columns``."""
+        given = (keys, values)
+        needs = [each[:, :, :1].numel() * columns for each in given]
+        if not self._memory or any(
+            flat.numel() < need for flat, need in zip(self._memory, needs, strict=True)
+        ):
+            self._memory, self.keys, self.values = [], None, None  # freed before more is taken
+            self._memory = [each.new_zeros(need) for each, need in zip(given, needs, strict=True)]
+        self.keys, self.values = (
+            _placed(flat, each, columns) for flat, each in zip(self._memory, given, strict=True)
+        )
         self.is_initialized = True
-        return keys, values
+        return self.keys, self.values
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
@@ -64,7 +59,7 @@ class FixedLayer(CacheLayerMixin):
 
     def get_mask_sizes(self, query_length: Any) -> tuple[int, int]:
         """Columns to attend to, and the first of them."""
-        return self.columns, 0
+        return self.get_max_length(), 0
 
     def get_seq_length(self) -> Any:
         """Columns filled before the next step: a tensor, which may change without recompiling."""
@@ -72,12 +67,23 @@ class FixedLayer(CacheLayerMixin):
 
     def get_max_length(self) -> int:
         """Columns that there are."""
-        return self.columns
+        assert self.keys is not None
+        return self.keys.shape[2]
 
     get_max_cache_shape = get_max_length  # its name in earlier versions of `transformers`
 
     def lazy_initialization(self, *args: object, **kwargs: object) -> None:
         """Nothing: ``hold`` comes first."""
+
+
+def _placed(flat: Tensor, filled: Tensor, columns: int) -> Tensor:
+    """A copy of ``filled`` at the start of ``flat``, and zeros: what is masked must be finite."""
+    rows, heads, length, size = filled.shape
+    room = flat[: rows * heads * columns * size].view(rows, heads, columns, size)
+    room[:, :, :length] = filled
+    room[:, :, length:] = 0
+    torch._dynamo.mark_static_address(room)
+    return room
 
 
 class FixedCache(Cache):
@@ -87,8 +93,3 @@ class FixedCache(Cache):
         self.position = torch.zeros(1, dtype=torch.long, device=device)
         torch._dynamo.mark_static_address(self.position)
         super().__init__(layers=[FixedLayer(self.position) for _ in range(layers)])
-
-    def set_columns(self, columns: int) -> None:
-        """How many columns the batches that come have room for."""
-        for layer in self.layers:
-            layer.columns = columns

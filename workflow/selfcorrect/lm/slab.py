@@ -6,7 +6,6 @@ in a smaller working copy; ``restore`` brings what they wrote back, and the fini
 there again for the next turn.
 """
 
-from itertools import repeat
 from typing import Any
 
 import torch
@@ -58,16 +57,21 @@ class SlabLayer(DynamicLayer):
         keys, values = (slab.repeat_interleave(copies, dim=0) for slab in self.slabs)
         self.slabs = self.working = (keys, values)
 
-    def select(
-        self, rows: Tensor, since: int, playing: Tensor, fixed: FixedLayer | None = None
-    ) -> None:
+    def select(self, rows: Tensor, since: int, playing: Tensor) -> None:
         """Go on with the slabs' ``rows`` alone; see ``SlabCache.select``."""
         self.restore(since, playing)
         assert self.slabs is not None
         keys, values = (slab.index_select(0, rows) for slab in self.slabs)
         self.working = (keys, values)
-        if fixed is not None:
-            self.working = fixed.hold(keys[:, :, : self.length], values[:, :, : self.length])
+
+    def move(
+        self, rows: Tensor, since: int, playing: Tensor, into: FixedLayer, columns: int
+    ) -> None:
+        """The same, elsewhere; see ``SlabCache.move``."""
+        self.restore(since, playing)
+        assert self.slabs is not None
+        keys, values = (slab[:, :, : self.length].index_select(0, rows) for slab in self.slabs)
+        self.working = into.hold(keys, values, columns)
 
     def restore(self, since: int, playing: Tensor) -> None:
         """Bring the columns from ``since`` on that the rows ``playing`` wrote back to the slabs."""
@@ -103,14 +107,16 @@ class SlabCache(Cache):
         for layer in self.layers:
             layer.repeat(copies)
 
-    def select(self, rows: Tensor, into: FixedCache | None = None) -> None:
-        """Go on with these rows alone (indices into all rows), in a copy of our own or in another.
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows alone (indices into all rows)."""
+        for layer in self.layers:
+            layer.select(rows, self._since, self._playing_rows(rows))
+        self._playing, self._since = rows, self.get_seq_length()
 
-        What is then written ``into`` another is told by ``advance``.
-        """
-        fixed = repeat(None) if into is None else into.layers
-        for layer, place in zip(self.layers, fixed, strict=False):
-            layer.select(rows, self._since, self._playing_rows(rows), place)
+    def move(self, rows: Tensor, into: FixedCache, columns: int) -> None:
+        """Go on with these rows in another cache of so many columns; ``advance`` tells of each."""
+        for layer, place in zip(self.layers, into.layers, strict=True):
+            layer.move(rows, self._since, self._playing_rows(rows), place, columns)
         self._playing, self._since = rows, self.get_seq_length()
 
     def advance(self) -> None:

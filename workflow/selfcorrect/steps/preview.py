@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables.write(tables.tables(evidence), folder / "tables")
         figures.write(evidence, folder / "figures")
     report = evidence.report
-    missing = report.missing_in_words() or ["Nothing is missing."]
-    print("\n".join([*missing, *report.untaught_in_words()]))
+    nothing = [] if report.missing else ["Nothing is missing."]
+    print("\n".join([*nothing, *report.cautions()]))
 
 
 def _check(output: Path) -> None:

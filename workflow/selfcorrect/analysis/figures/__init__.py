@@ -28,10 +28,11 @@ FIGURES = (bars, voting, edits, fine_tuning, training, attempts, sweeps, levels,
 
 def drawings(evidence: Evidence) -> Iterator[Drawing]:
     """All figures, one after the other."""
-    untaught = evidence.report.untaught_in_words()
+    report = evidence.report
+    cautions = [*report.untaught_in_words(), *report.unsafe_in_words()]
     for module in FIGURES:
         for made in module.drawings(evidence):
-            yield made._replace(caption=" ".join([made.caption, *untaught]))
+            yield made._replace(caption=" ".join([made.caption, *cautions]))
 
 
 def write(evidence: Evidence, folder: Path) -> None:

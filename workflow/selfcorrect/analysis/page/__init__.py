@@ -56,7 +56,7 @@ def page(
         tasks=[extent(report, task) for task in report.spec.tasks],
         seeds=report.spec.seeds,
         methods=report.spec.methods,
-        missing=[*report.missing_in_words(), *report.untaught_in_words()],
+        cautions=report.cautions(),
         claims=_shown(claims),
         verdicts={task: counted(of["verdict"]) for task, of in numbers.groupby("task", sort=False)},
         tables=[_shown(table) for table, _ in shown.values()],

@@ -36,8 +36,7 @@ def table(report: Report) -> Table:
         "Δ(t2,last): accuracy of the last attempt minus that of the second, paired by problem. "
         "truncated: attempts that ran into the token limit "
         f"({common.truncated(shown)} in this table); they count as not right.",
-        *report.missing_in_words(),
-        *report.untaught_in_words(),
+        *report.cautions(),
     ]
     if not shown:
         notes.insert(0, "No method was given more than two attempts.")

@@ -66,6 +66,7 @@ def table(evidence: Evidence, found: Mapping[str, Sequence[Finding]]) -> Table:
             *report.missing_in_words(),
             *(f"{said} That says nothing of a method, so these are left out here, not in the "
               "other tables." for said in report.untaught_in_words()),
+            *report.unsafe_in_words(),
         ],
     )  # fmt: skip
 

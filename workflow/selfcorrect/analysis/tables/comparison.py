@@ -157,8 +157,7 @@ def table(report: Report, of: MethodTable) -> Table:
             *_about_the_sandbox(report, shown),
             f"Paper: {of.source}; other models and problems, so compare signs and order, not "
             "sizes.",
-            *report.missing_in_words(of.methods, of.tasks(report)),
-            *report.untaught_in_words(of.methods, of.tasks(report)),
+            *report.cautions(of.methods, of.tasks(report)),
         ],
     )  # fmt: skip
 

@@ -40,8 +40,7 @@ def table(report: Report) -> Table:
         "pass@k: the chance that at least one of k attempts is right, by the unbiased estimator of "
         "Chen et al. (2021) from all samples of a problem; pass@1 is the accuracy at that "
         "temperature. A second attempt has its own first one before it.",
-        *report.missing_in_words(),
-        *report.untaught_in_words(),
+        *report.cautions(),
     ]
     if not shown:
         notes.insert(0, "No method was sampled (evaluation.samples of the config).")

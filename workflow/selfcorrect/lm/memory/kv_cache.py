@@ -1,7 +1,6 @@
 """Bytes of the slabs that sampling keeps keys and values in (``lm.slab``, ``lm.fixed``)."""
 
-from collections.abc import Iterable
-from itertools import chain, repeat
+from itertools import repeat
 
 from selfcorrect.lm.fixed import rounded_up
 from selfcorrect.lm.memory.shape import Shape
@@ -14,18 +13,23 @@ def conversation_columns(prompt: int, attempts: int, new_tokens: int, bridge: in
     return prompt + attempts * new_tokens + (attempts - 1) * bridge - 1
 
 
-def slab_columns(prompt: int, attempts: int, new_tokens: int, bridge: int) -> int:
-    """Columns of the slabs by then: twice what is needed, and some to spare, when they grow."""
-    one_by_one = repeat(1, new_tokens - 1)
-    # A bridge is read with the token before it, the last of an attempt.
-    later: Iterable[int] = chain.from_iterable(
-        chain([bridge + 1], repeat(1, new_tokens - 1)) for _ in range(attempts - 1)
-    )
+def slab_columns(
+    prompt: int, attempts: int, new_tokens: int, bridge: int, *, fixed: bool = False
+) -> int:
+    """Columns of the slabs by then: twice what is needed, and some to spare, when they grow.
+
+    With ``fixed`` an attempt is written in another cache and comes back at once, as it is.
+    """
     length, columns = prompt, prompt + SPARE_COLUMNS
-    for block in chain(one_by_one, later):
-        length += block
-        if length > columns:
-            columns = 2 * length + SPARE_COLUMNS
+    for attempt in range(attempts):
+        if attempt:  # a bridge is read with the token before it, the last of an attempt
+            length += bridge + 1
+            if length > columns:
+                columns = 2 * length + SPARE_COLUMNS
+        for block in (new_tokens - 1,) if fixed else repeat(1, new_tokens - 1):
+            length += block
+            if length > columns:
+                columns = length + SPARE_COLUMNS if fixed else 2 * length + SPARE_COLUMNS
     return columns
 
 

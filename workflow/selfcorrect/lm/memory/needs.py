@@ -83,18 +83,17 @@ def _sampling(shape: Shape, precision: Precision, setting: Setting, of: Pass) ->
         return setting.prompt + attempts * (new + setting.bridge)
 
     length = conversation_columns(setting.prompt, of.seen, new, setting.bridge)
-    begin = holding(int(of.given))
-    columns = slab_columns(begin, of.seen - of.given, new, setting.bridge)
+    begin, fixed = holding(int(of.given)), setting.generation.engine == "compiled"
+    columns = slab_columns(begin, of.seen - of.given, new, setting.bridge, fixed=fixed)
     reread = of.attempts > of.seen
     # A problem's conversations share its first prompt, but not one that holds an attempt.
     reads = [Reading(rows if of.given else of.problems, begin, begin)]
     if reread:
         start = holding(of.seen - 1)
-        columns = max(columns, slab_columns(start, 1, new, setting.bridge))
+        columns = max(columns, slab_columns(start, 1, new, setting.bridge, fixed=fixed))
         reads.append(Reading(rows, start, start))
     elif of.attempts > 1 + of.given:
         reads.append(Reading(rows, setting.bridge + 1, length))
-    fixed = setting.generation.engine == "compiled"
     return {
         "KV cache": cache_bytes(shape, precision.size, rows, columns, reread=reread, fixed=fixed),
         # The first token's are kept; of the next one's, four more copies in float32.
@@ -149,16 +148,23 @@ def _engine(shape: Shape, precision: Precision, setting: Setting, passes: Sequen
         return {"vLLM's weights": shape.parameters * precision.size}
     if generation.engine == "torch":
         return {}
-    caches = (
-        fixed_cache_bytes(
-            shape, precision.size, of.problems * of.copies,
-            conversation_columns(
-                setting.prompt, of.seen, generation.max_new_tokens, setting.bridge
-            ),
-        )
+    new, bridge = generation.max_new_tokens, setting.bridge
+    shapes = [
+        (of.problems * of.copies, conversation_columns(setting.prompt, of.seen, new, bridge))
         for of in passes
-    )  # fmt: skip
-    return {"KV cache of compiled steps": max(caches)}
+    ]
+    stays = {
+        "KV cache of compiled steps": max(
+            fixed_cache_bytes(shape, precision.size, *each) for each in shapes
+        )
+    }
+    if setting.on_gpu:  # what a step computes stays in the graphs' own memory
+        stays["CUDA graphs"] = max(
+            passing(shape, precision, Reading(rows, 1, columns))
+            + rows * shape.vocabulary * precision.size
+            for rows, columns in shapes
+        )
+    return stays
 
 
 def _loading(weights: int, setting: Setting) -> Need:
