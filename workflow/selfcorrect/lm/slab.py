@@ -82,6 +82,8 @@ class SlabLayer(DynamicLayer):
             for slab, working in zip(self.slabs, self.working, strict=True):
                 slab[playing, :, since : self.length] = working[:, :, since : self.length]
             self.working = self.slabs
+            # Views of what there was before would keep it.
+            self.keys, self.values = (slab[:, :, : self.length] for slab in self.slabs)
 
 
 def _with_room(slabs: Slabs, columns: int) -> Slabs:
