@@ -79,13 +79,18 @@ def check_paths(config: Config) -> None:
             if path is None or Path(path).is_dir():
                 continue
             if path.startswith((".", "/", "~")) or path.count("/") > 1:
-                raise ConfigError(f"tasks.{name}.{key}: no such folder: {path}")
+                raise ConfigError(
+                    f"tasks.{name}.{key}: no such folder: {path}; correct it, or give a name on "
+                    "the Hub"
+                )
         files = {"evaluation.repairs.file": repairs.file} if repairs.file is not None else {}
         for section, data in task.sections.items():
             files |= {f"{section}.{key}": path for key, path in local_files(data).items()}
         for key, path in files.items():
             if not Path(path).is_file():
-                raise ConfigError(f"tasks.{name}.{key}: no such file: {path}")
+                raise ConfigError(
+                    f"tasks.{name}.{key}: no such file: {path}; correct it in the config"
+                )
 
 
 def _expanded(
