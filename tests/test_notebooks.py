@@ -51,4 +51,13 @@ def test_training_in_the_small_moves_second_attempts(monkeypatch):
     monkeypatch.setenv("STEPS", "4")
     shown = outputs(run(ROOT / "notebooks/train_in_the_small.ipynb", ROOT / "notebooks"))
     assert any("image/png" in out.get("data", {}) for out in shown)
-    assert any("after Stage I" in str(out.get("data", {})) for out in shown)
+    texts = [out.get("data", {}).get("text/plain", "") for out in shown]
+    assert any("after Stage I" in text for text in texts)
+    (steps,) = [text for text in texts if "kl_t2" in text]
+    header, _, first, last = steps.splitlines()
+    names = header.split()
+    start, end = (
+        dict(zip(names, map(float, row.split()[1:]), strict=True)) for row in (first, last)
+    )
+    assert start["kl_t1"] == start["kl_t2"] == 0, "the policy starts as the base"
+    assert end["kl_t2"] > 0.001

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 from synthetic import attempt_rows, make_job
 
 from selfcorrect import config
@@ -304,7 +305,15 @@ def test_what_is_not_of_all_seeds_is_marked(write_grades):
     there = [write_grades("base", TRACES, seed=seed) for seed in (0, 1)]
     report = read_evidence(job, [*there, write_grades("score", TRACES, seed=0)]).report
     for draw in (bars.bars, bars.transitions):
-        assert texts(draw(report, "main")).count("1 of 2 seeds") == 1
+        figure = draw(report, "main")
+        assert texts(figure).count("1 of 2 seeds") == 1
+        figure.draw_without_rendering()
+        (mark,) = [text for text in figure.findobj(Text) if text.get_text() == "1 of 2 seeds"]
+        others = [text for text in figure.findobj(Text) if text is not mark and text.get_text()
+                  and text.get_visible()]  # fmt: skip
+        box = mark.get_window_extent()
+        assert not [text for text in others if text.get_window_extent().overlaps(box)]
+        assert box.x0 > figure.axes[0].get_window_extent().x1, "beside the bars, not on them"
 
 
 def test_attempts_and_samples_that_some_seeds_lack_are_named(write_grades):

@@ -46,7 +46,7 @@ def bars(report: Report, table: str) -> Figure:
         for at, row in enumerate(rows):
             if row.name in found:
                 _draw_bars(axes, at, found[row.name])
-                _mark(axes, at, report.mark(found[row.name]))
+                _mark(axes, at + 0.36, report.mark(found[row.name]))
             else:
                 axes.text(1, at, "no grades", va="center", style="italic", color=MISSING)
         axes.set(xlim=(0, 100), xlabel="Accuracy (%)")
@@ -91,10 +91,10 @@ def _draw_bars(axes: Axes, at: int, of: Summary) -> None:
     )
 
 
-def _mark(axes: Axes, at: int, said: str) -> None:
-    """Say something of a row."""
+def _mark(axes: Axes, at: float, said: str) -> None:
+    """Say something of a row, to its right."""
     if said:
-        axes.text(0.99, at, said, transform=axes.get_yaxis_transform(), ha="right", va="center",
+        axes.text(1.03, at, said, transform=axes.get_yaxis_transform(), ha="left", va="center",
               style="italic", color=MISSING, fontsize=6)  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from selfcorrect.analysis.statistics import Estimate
 from selfcorrect.analysis.summary import Report, Summary
 from selfcorrect.spec import Sweep
 
+EVEN = "Values stand at even distances, whatever they are."
 LAST = "#999999"  # last attempts
 NOTHING = Estimate(nan, nan, nan, ())
 Point = tuple[float | str, Summary | None]  # a value, and what came out
@@ -48,7 +49,7 @@ def _over_methods(evidence: Evidence, name: str, sweep: Sweep) -> Drawing:
     tasks = report.spec.tasks
     methods = _in_order(sweep.methods)
     words, last = isinstance(next(iter(methods.values())), str), sweep.attempt == "last"
-    figure, grid = panels(2, len(tasks), 3.2 if words else 2.6, 1.7, sharex="col")
+    figure, grid = panels(2, len(tasks), 3.2 if words else 2.6, 1.7, sharex="col", sharey="row")
     # Points are methods, some of other colours.
     attempts: list[tuple[str, Value, dict[str, Any]]] = [
         ("first attempt (t1)", _first, {"color": OTHER, "linestyle": "--", "hollow": True}),
@@ -107,8 +108,9 @@ def _over_tasks(evidence: Evidence, name: str, sweep: Sweep) -> Drawing:
     upper.set_ylabel("Accuracy@t2 (%)")
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     text = (
-        f"{sweep.label}: accuracy of the second attempt, and below Δ(t1,t2), greedy decoding, "
-        f"{report.seeds_in_words()}. Whiskers are 95 % intervals {over(report)}."
+        f"{sweep.label}: accuracy of the second attempt, and below Δ(t1,t2), on "
+        f"{report.on(tasks=sweep.tasks)}, greedy decoding, {report.seeds_in_words()}. Whiskers are "
+        f"95 % intervals {over(report)}. Methods stand side by side at each value."
     )
     missing = lacking(report, evidence.grades, dict.fromkeys(sweep.tasks, sweep.lines))
     return Drawing(f"sweep_{name}", sweep.label, sweep.source, figure,
@@ -136,7 +138,9 @@ def _handle(label: str, words: bool, *, color: str, marker: str = "o", hollow: b
 
 
 def _caption(text: str, sweep: Sweep, missing: Sequence[str]) -> str:
-    return " ".join(filter(None, (text, sweep.note))) + sentence(missing)
+    values = (sweep.tasks or sweep.methods).values()
+    even = "" if any(isinstance(value, str) for value in values) else EVEN
+    return " ".join(filter(None, (text, even, sweep.note))) + sentence(missing)
 
 
 def summary(report: Report, task: str, method: str) -> Summary | None:

@@ -83,7 +83,13 @@ def about_intervals(report: Report) -> str:
             "differences, paired, Bonett and Price); they do not hold the variation between "
             "training runs."
         )
-    few = "" if seeds > 3 else f" With {'two' if seeds == 2 else 'three'} seeds some 90 % hold."
+    few = ""
+    if seeds < 4:
+        words, fewer = ("two", 60) if seeds == 2 else ("three", 75)
+        few = (
+            f" With {words} seeds some 90 % hold, and {fewer} % where some runs gain much and "
+            "others nothing."
+        )
     return (
         "Means over seeds. In brackets: 95 % intervals over seeds and problems, which are crossed: "
         "two-way variance components with Satterthwaite's degrees of freedom, in Wilson's form for "
