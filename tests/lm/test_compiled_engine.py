@@ -213,6 +213,13 @@ def test_a_machine_without_a_compiler_is_told(tmp_path):
     assert "It needs a C++ compiler (g++; " in last
 
 
+@pytest.mark.parametrize("name", ["TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE"])
+def test_an_environment_in_which_nothing_is_compiled_is_told(monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(ConfigError, match=f"{name}=1"):
+        compiled()
+
+
 def test_a_model_that_is_not_one_graph_is_told(traced_only):
     model = copy.deepcopy(bare_model())
     model.model.layers[0].register_forward_hook(lambda *_: torch._dynamo.graph_break())

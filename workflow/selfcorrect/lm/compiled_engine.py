@@ -6,6 +6,7 @@ before Python has called the next. Compiled, a step is one call. Prompts and bri
 move into a cache of fixed shapes. Batches shrink by halves, so that there are few shapes.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +26,18 @@ class CompiledEngine(TorchEngine):
     """Samples from ``model``, whose token steps are compiled at the first one; it takes a while."""
 
     def __init__(self, model: Any, eos: int, pad: int, columns: int | None = None) -> None:
-        """See ``TorchEngine``."""
+        """See ``TorchEngine``.
+
+        Raises:
+            ConfigError: the environment tells torch to compile nothing.
+        """
         super().__init__(model, eos, pad, columns)
+        for name in ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE"):
+            if os.environ.get(name, "0") == "1":
+                raise ConfigError(
+                    f"generation.engine: compiled, but the environment has {name}=1, with which "
+                    "torch compiles nothing: unset it, or set the engine to torch"
+                )
         # Kept from session to session: a CUDA graph reads and writes where it was recorded.
         layers = int(model.config.get_text_config().num_hidden_layers)
         self.cache = FixedCache(layers, model.device)
