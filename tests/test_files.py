@@ -317,10 +317,10 @@ class Sampler:
         return [Trace(problem, 0, ONE.attempts) for problem in problems]
 
 
-def collected(tmp_path: Path, sampler: Sampler, identity: str = "job") -> Path:
+def collected(tmp_path: Path, sampler: Sampler, identity: str = "job", at_a_time: int = 2) -> Path:
     path = tmp_path / "all.parquet"
     problems = list(PROBLEMS.values())
-    passes = [Pass("greedy", problems, 2, sampler), Pass("sampled", problems, 2, sampler)]
+    passes = [Pass(name, problems, at_a_time, sampler) for name in ("greedy", "sampled")]
     collect(path, passes, tmp_path / "parts", {"is": identity})
     return path
 
@@ -345,6 +345,35 @@ def test_parts_that_are_done_are_not_sampled_again(tmp_path):
     assert len(second.asked) == 1
     (tmp_path / "other").mkdir()
     assert files.sha256(again) == files.sha256(collected(tmp_path / "other", Sampler()))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stop_at", "asked"),
+    [
+        (2, 1, 1, [["p", "q"], ["r"], ["p"], ["q"], ["r"]]),
+        (1, 3, 2, [["p"], ["q"], ["r"], ["p", "q", "r"]]),
+        (1, 2, 5, [["p"], ["q"], ["r"], ["p"], ["q"], ["r"]]),
+    ],
+)
+def test_parts_of_another_size_are_used(tmp_path, before, after, stop_at, asked):
+    """As after running out of memory."""
+    first, second = Sampler(stop_at=stop_at), Sampler()
+    with pytest.raises(KeyboardInterrupt):
+        collected(tmp_path, first, at_a_time=before)
+    path = collected(tmp_path, second, at_a_time=after)
+    assert [*first.asked, *second.asked] == asked
+    assert [t.problem.id for t in read_traces(path, PROBLEMS)] == ["p", "q", "r"] * 2
+
+
+def test_parts_that_lie_later_are_filled_up_to(tmp_path):
+    """As when a damaged part was deleted."""
+    with pytest.raises(KeyboardInterrupt):
+        collected(tmp_path, Sampler(stop_at=3), at_a_time=1)
+    for part in (tmp_path / "parts").glob("*-greedy-0000001-*.parquet"):
+        part.unlink()
+    sampler = Sampler()
+    collected(tmp_path, sampler, at_a_time=3)
+    assert sampler.asked == [["q"], ["p", "q", "r"]]
 
 
 def test_parts_of_another_job_are_not_used(tmp_path):

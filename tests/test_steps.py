@@ -15,12 +15,12 @@ from kept_models import STEPS as KEPT
 from kept_models import greedy, keep, tracked
 from selfcorrect.files import FileProblem
 from selfcorrect.grading.sandbox import pool
-from selfcorrect.jobs import Decode, WriteJob
+from selfcorrect.jobs import MEMORY, Decode, ReinforceJob, WriteJob
 from selfcorrect.lm import models
 from selfcorrect.spec.programs import MBPPProblems
 from selfcorrect.steps import cli, export_tensorboard, front, manifest, pretrain, write
 from selfcorrect.tracefile import read_table
-from selfcorrect.validation import parse
+from selfcorrect.validation import ConfigError, parse
 from tiny import language_model, plan
 
 FOLDER = Path(selfcorrect.__file__).parent / "steps"
@@ -73,6 +73,21 @@ def test_a_damaged_log_is_named(tmp_path):
     assert not (tmp_path / "events").exists()
 
 
+def test_settings_of_memory_may_stand_beside_a_spec(tmp_path):
+    whole = plan().reinforce("carry", "score", 0)
+    rest, memory = whole.model_dump_json(exclude=MEMORY), whole.model_dump_json(include=MEMORY)
+    file = tmp_path / "spec.json"
+    file.write_text(rest)
+    for text in (rest, str(file)):
+        assert cli.job(ReinforceJob, text, memory) == whole
+    with pytest.raises(ConfigError, match="prompts_per_micro_batch"):
+        cli.job(ReinforceJob, rest)
+    with pytest.raises(ConfigError, match=r"^--memory: not JSON"):
+        cli.job(ReinforceJob, rest, "{")
+    fewer = cli.job(ReinforceJob, whole.model_dump_json(), '{"rl": {"prompts_per_micro_batch": 1}}')
+    assert fewer.rl == whole.rl.model_copy(update={"prompts_per_micro_batch": 1})
+
+
 def real() -> None:
     torch.empty(2**60, dtype=torch.uint8)
 
@@ -100,9 +115,10 @@ def test_out_of_memory_names_the_keys_to_change(fail, capsys):
     assert stop.value.code == 1
     said = capsys.readouterr().err
     assert said.startswith("error: out of memory.") and said.count("\n") == 1
-    for key in ("generation.batch_size", "rl.prompts_per_micro_batch", "model.lora"):
-        assert key in said
-    assert "begins anew" in said and "methods.<name>.rl." in said
+    for section, keys in MEMORY.items():
+        for key in keys:
+            assert f"{'model' if section == 'loading' else section}.{key}" in said
+    assert "model.lora takes less too, but trains everything anew" in said
 
 
 def test_any_other_error_is_shown_whole():

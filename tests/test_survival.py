@@ -15,9 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import steps
 from selfcorrect import files, provenance
+from selfcorrect.jobs import MEMORY
+from selfcorrect.steps import cli
+from selfcorrect.tracefile import read_table
 from selfcorrect.validation import Strict
 from tiny import plan
 
@@ -218,7 +223,9 @@ def test_killed_at_any_step(job_and_whole, tmp_path):
 def test_the_command_itself_killed_and_run_again(reinforce, reinforced, tmp_path):
     """``python -m selfcorrect.steps.reinforce`` as a person types it."""
     command = [sys.executable, "-m", "selfcorrect.steps.reinforce"]
-    command += ["--spec", reinforce.spec.model_dump_json()]
+    # In two parts, as the workflow gives it.
+    command += ["--spec", reinforce.spec.model_dump_json(exclude=MEMORY)]
+    command += ["--memory", reinforce.spec.model_dump_json(include=MEMORY)]
     for key, path in reinforce.paths(tmp_path).items():
         command += [f"--{key}", str(path)]
     ready, process = logged(tmp_path, 4), subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -237,6 +244,46 @@ def test_a_changed_spec_begins_anew(reinforce, tmp_path):
     whole = other.results(other.finish(tmp_path / "whole"))
     reinforce.start(tmp_path / "killed").kill_when(logged(tmp_path / "killed", 5))
     assert other.results(other.finish(tmp_path / "killed")) == whole
+
+
+LESS = {
+    "sample": {"generation": {"batch_size": 4}},
+    "generate": {"generation": {"batch_size": 4}},
+    "finetune": {"sft": {"traces_per_micro_batch": 1}, "loading": {"gradient_checkpointing": True}},
+    "reinforce": {
+        "generation": {"batch_size": 4}, "rl": {"prompts_per_micro_batch": 1},
+        "loading": {"gradient_checkpointing": True, "reference": "cpu"},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("job_and_whole", LESS, indirect=True, ids=LESS)
+def test_given_other_settings_of_memory_a_job_goes_on(request, job_and_whole, tmp_path):
+    """As after running out of it: what is done counts, and the same comes out."""
+    job, _ = job_and_whole
+    whole = request.getfixturevalue(JOBS[job.name])
+    less = {
+        section: getattr(job.spec, section).model_copy(update=keys)
+        for section, keys in LESS[job.name].items()
+    }
+    other = Job(job.name, job.spec.model_copy(update=less), job.inputs, job.outputs)
+    assert cli.identity(job.name, other.spec) == cli.identity(job.name, job.spec)
+
+    assert job.start(tmp_path, kill_at=2).wait().status == KILLED
+    other.finish(tmp_path)
+    assert_equal_but_for_rounding(job, tmp_path, whole if whole.is_dir() else whole.parent)
+
+
+def assert_equal_but_for_rounding(job: Job, folder: Path, whole: Path) -> None:
+    for name in job.outputs.values():
+        one, other = folder / name, whole / name
+        if name == "model":
+            weights = [load_file(path / "model.safetensors") for path in (one, other)]
+            for key, values in weights[1].items():
+                torch.testing.assert_close(weights[0][key], values, atol=1e-4, rtol=1e-3)
+        elif one.suffix == ".parquet":
+            texts = [read_table(path).drop_columns(["logprobs"]) for path in (one, other)]
+            assert texts[0].equals(texts[1])
 
 
 # --- damaged files ------------------------------------------------------------------------------

@@ -305,6 +305,18 @@ def test_what_is_done_stays_done_on_another_machine(finished, compute):
     assert planned(finished, *overlay(finished, "machine", {"compute": compute})) <= REPORT
 
 
+def test_what_is_done_stays_done_with_other_settings_of_memory(finished):
+    """So does what was made before a job ran out of it."""
+    changed = {
+        "generation": {"batch_size": 100, "cache_mb": 100},
+        "model": {"gradient_checkpointing": True, "reference": "cpu"},
+        "rl": {"prompts_per_micro_batch": 2},
+        "sft": {"traces_per_micro_batch": 2},
+    }
+    both = {"tasks": {"carry": changed, "precedence": changed}}
+    assert planned(finished, *overlay(finished, "less", both)) <= REPORT
+
+
 def test_a_checkpoint_from_elsewhere_goes_through_the_same_rules(finished):
     path = finished / RESULTS / "carry/base/seed0/model"
     content = {

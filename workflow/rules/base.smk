@@ -44,10 +44,12 @@ rule sample:
         mem_mb=COMPUTE.memory_mb,
     params:
         spec=spec_of("sample"),
+        memory=memory_of("sample"),
         model=lambda wildcards: model_of(wildcards.task, wildcards.node, wildcards.seed),
         code=code_hash("steps.sample"),
     shell:
         step("sample")
-        + " --spec {params.spec:q} --model {params.model:q} --traces {output.traces:q}"
+        + SPEC
+        + " --model {params.model:q} --traces {output.traces:q}"
         + DEVICE
         + " > {log:q} 2>&1"

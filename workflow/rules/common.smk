@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 from selfcorrect.codehash import code_hash
 from selfcorrect.config import check_paths, default, load, merged
 from selfcorrect.files import FileProblem, locked, writable
+from selfcorrect.jobs import MEMORY
 from selfcorrect.plan import VIEWS, Plan
 from selfcorrect.validation import ConfigError
 
@@ -56,6 +57,7 @@ os.environ.update(
         else ""
     ),
 )
+SPEC = " --spec {params.spec:q} --memory {params.memory:q}"
 DEVICE = ' --device "$SELFCORRECT_DEVICE"'
 SHARDED = " $SELFCORRECT_SHARDED"
 NODE = f"{RESULTS}/{{task}}/{{node}}/seed{{seed}}"
@@ -100,15 +102,26 @@ def team_step(name):
     return f"python -m $SELFCORRECT_LAUNCHER selfcorrect.steps.{name}"
 
 
+def job_of(job, wildcards):
+    """The spec of ``job`` (a method of Plan) for a rule's wildcards."""
+    keys = wildcards.keys()
+    node = [wildcards.node, int(wildcards.seed)] if "node" in keys else []
+    view = [wildcards.view] if "view" in keys else []
+    return getattr(PLAN, job)(wildcards.task, *node, *view)
+
+
 def spec_of(job):
-    """A function for ``params``: the spec of ``job`` (a method of Plan) as JSON."""
+    """A function for ``params``: a job's spec as JSON, less its settings of memory."""
+    return lambda wildcards: job_of(job, wildcards).model_dump_json(exclude=MEMORY)
 
-    def spec(wildcards):
-        place = wildcards.task, wildcards.node, int(wildcards.seed)
-        view = [wildcards.view] if "view" in wildcards.keys() else []
-        return getattr(PLAN, job)(*place, *view).model_dump_json()
 
-    return spec
+def memory_of(job):
+    """The same for these settings; what is made from ``resources`` Snakemake does not compare."""
+
+    def memory(wildcards, resources):
+        return job_of(job, wildcards).model_dump_json(include=MEMORY)
+
+    return memory
 
 
 def folder(task, node, seed):

@@ -19,7 +19,7 @@ rule screen:
     resources:
         mem_mb=grading_mb,
     params:
-        spec=lambda wildcards: PLAN.screen(wildcards.task).model_dump_json(),
+        spec=spec_of("screen"),
         code=code_hash("steps.screen"),
     shell:
         step("screen")
@@ -48,12 +48,14 @@ rule write:
         gpu=GPUS,
         mem_mb=COMPUTE.memory_mb,
     params:
-        spec=lambda wildcards: PLAN.write(wildcards.task).model_dump_json(),
+        spec=spec_of("write"),
+        memory=memory_of("write"),
         model=lambda wildcards: writer(wildcards.task),
         code=code_hash("steps.write"),
     shell:
         step("write")
-        + " --spec {params.spec:q} --model {params.model:q} --given {output.given:q}"
+        + SPEC
+        + " --model {params.model:q} --given {output.given:q}"
         + WORKPLACE
         + DEVICE
         + " > {log:q} 2>&1"
@@ -80,6 +82,7 @@ rule generate:
         mem_mb=COMPUTE.memory_mb,
     params:
         spec=spec_of("generate"),
+        memory=memory_of("generate"),
         model=lambda wildcards: model_of(wildcards.task, wildcards.node, wildcards.seed),
         given=lambda wildcards, input: (
             f"--given {shlex.quote(str(input.given))}" if input.given else ""
@@ -87,7 +90,8 @@ rule generate:
         code=code_hash("steps.generate"),
     shell:
         step("generate")
-        + " --spec {params.spec:q} --model {params.model:q} --attempts {output.attempts:q}"
+        + SPEC
+        + " --model {params.model:q} --attempts {output.attempts:q}"
         + " {params.given}"
         + DEVICE
         + " > {log:q} 2>&1"
@@ -112,11 +116,13 @@ rule track:
         mem_mb=COMPUTE.memory_mb,
     params:
         spec=spec_of("track"),
+        memory=memory_of("track"),
         start=parent_name,
         code=code_hash("steps.track"),
     shell:
         step("track")
-        + " --spec {params.spec:q} --start {params.start:q} --snapshots {input.snapshots:q}"
+        + SPEC
+        + " --start {params.start:q} --snapshots {input.snapshots:q}"
         + " --firsts {input.firsts:q} --attempts {output.attempts:q}"
         + DEVICE
         + " > {log:q} 2>&1"

@@ -28,6 +28,6 @@ rule plan_memory:
     shell:
         step("plan_memory")
         + " --spec {params.spec:q} --model {params.model:q} --plan {output.plan:q}"
-        " --numbers {output.numbers:q}"
+        + " --numbers {output.numbers:q}"
         + DEVICE
         + " > {log:q} 2>&1"

@@ -26,6 +26,7 @@ rule reinforce:
         mem_mb=COMPUTE.memory_mb,
     params:
         spec=spec_of("reinforce"),
+        memory=memory_of("reinforce"),
         start=parent_name,
         reference=lambda wildcards: model_of(wildcards.task, "base", wildcards.seed),
         offline=lambda wildcards, input: (
@@ -34,7 +35,8 @@ rule reinforce:
         code=code_hash("steps.reinforce"),
     shell:
         team_step("reinforce")
-        + " --spec {params.spec:q} --start {params.start:q} --reference {params.reference:q}"
+        + SPEC
+        + " --start {params.start:q} --reference {params.reference:q}"
         " {params.offline} --model {output.model:q} --log {output.log:q}"
         + WORKPLACE
         + DEVICE

@@ -52,11 +52,13 @@ rule finetune:
         mem_mb=COMPUTE.memory_mb,
     params:
         spec=spec_of("finetune"),
+        memory=memory_of("finetune"),
         start=parent_name,
         code=code_hash("steps.finetune"),
     shell:
         step("finetune")
-        + " --spec {params.spec:q} --start {params.start:q} --selection {input.selection:q}"
+        + SPEC
+        + " --start {params.start:q} --selection {input.selection:q}"
         + " --model {output.model:q} --snapshots {output.snapshots:q}"
         + DEVICE
         + " > {log:q} 2>&1"

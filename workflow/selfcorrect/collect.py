@@ -1,6 +1,7 @@
 """Long sampling in parts: each part is kept as it is done, and not sampled again after a stop."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,17 +40,34 @@ def collect(
 
     with files.locked(work):
         key = files.digest(identity)
-        starts = [range(0, len(one.problems), one.at_a_time) for one in passes]
-        progress = Progress(path.stem, sum(map(len, starts)))
-        parts = []
-        for one, of_pass in zip(passes, starts, strict=True):
-            for number, start in enumerate(of_pass):
-                part = work / f"{key}-{one.decoding}-{number:05d}.parquet"
-                if not part.is_file():
-                    traces = one.sample(one.problems[start : start + one.at_a_time])
-                    write_traces(part, {one.decoding: traces})
-                parts.append(part)
-                progress.advance()
+        parts = [
+            (one, part, work / f"{key}-{one.decoding}-{part.start:07d}-{part.stop:07d}.parquet")
+            for one in passes
+            for part in _parts(one, _done(work, f"{key}-{one.decoding}"))
+        ]
+        progress = Progress(path.stem, len(parts))
+        for one, part, kept in parts:
+            if not kept.is_file():
+                traces = one.sample(one.problems[part.start : part.stop])
+                write_traces(kept, {one.decoding: traces})
+            progress.advance()
         progress.close()
-        write_table(path, pa.concat_tables([read_table(part) for part in parts]))
+        write_table(path, pa.concat_tables([read_table(kept) for _, _, kept in parts]))
     files.remove(work)
+
+
+def _done(work: Path, name: str) -> dict[int, int]:
+    """Of parts that are there: after which problem each ends, by the one that it begins with."""
+    named = re.compile(re.escape(name) + r"-(\d+)-(\d+)\.parquet")
+    found = (named.fullmatch(path.name) for path in work.iterdir())
+    return {int(each[1]): int(each[2]) for each in found if each}
+
+
+def _parts(one: Pass, done: Mapping[int, int]) -> Iterator[range]:
+    """Problems in parts: as they are there, of whatever size, and what is between in new ones."""
+    start, end = 0, len(one.problems)
+    while start < end:
+        later = [begin for begin in done if begin > start]
+        stop = done.get(start) or min(start + one.at_a_time, end, *later)
+        yield range(start, stop)
+        start = stop

@@ -9,6 +9,15 @@ from selfcorrect.spec import RL, SFT, Count
 from selfcorrect.spec.kinds import Instruction, Transition
 from selfcorrect.validation import Strict
 
+# Settings of memory: how much is computed at a time, and where. What comes out is the same up to
+# rounding, so another value of them runs no finished job again and lets a stopped one go on.
+MEMORY = {
+    "loading": {"gradient_checkpointing", "reference"},
+    "generation": {"batch_size", "cache_mb"},
+    "rl": {"prompts_per_micro_batch"},
+    "sft": {"traces_per_micro_batch"},
+}
+
 
 class Job(Strict):
     """What every job of a node knows."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfcorrect.codehash import code_hash
 from selfcorrect.files import FileProblem, read_json
-from selfcorrect.jobs import Job
+from selfcorrect.jobs import MEMORY, Job
 from selfcorrect.validation import AnyModel, ConfigError, parse
 
 if TYPE_CHECKING:
@@ -28,16 +28,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 OUT_OF_MEMORY = (
-    "out of memory. With more memory, and RL with more compute.processes, this job goes on from "
-    "its last checkpoint. Otherwise, where it samples, lower generation.batch_size (of vLLM "
+    "out of memory. Give the job more, or where it samples lower generation.batch_size (of vLLM "
     "generation.cache_mb); where it trains, lower rl.prompts_per_micro_batch or "
-    "sft.traces_per_micro_batch, or set model.gradient_checkpointing or model.lora: with another "
-    "value of these this job begins anew, and so do finished ones that have the key. Given to a "
-    "method alone, under methods.<name>.rl. or .sft., a key retrains that method, its variants and "
-    "what starts from them. All other finished jobs are kept"
+    "sft.traces_per_micro_batch, set model.gradient_checkpointing: true or model.reference: cpu, "
+    "or give RL more compute.processes. With any of these it goes on from where it stopped, and "
+    "what is finished is kept. model.lora takes less too, but trains everything anew"
 )
-
-
 CUDA_OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
@@ -66,6 +62,13 @@ def workplace_arguments(made: argparse.ArgumentParser) -> None:
     path_argument(made, "executions", "file of results that jobs share", required=False)
 
 
+def memory_argument(made: argparse.ArgumentParser) -> None:
+    """Add where a spec's settings of memory may stand instead of in it."""
+    made.add_argument(
+        "--memory", help="settings of the spec that do not change what comes out: JSON text"
+    )
+
+
 def device_argument(made: argparse.ArgumentParser) -> None:
     """Add what a step that uses a model is told of the machine."""
     made.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where models are")
@@ -78,25 +81,32 @@ def workplace(arguments: argparse.Namespace, processes: int = 1) -> "Workplace":
     return Workplace(max(1, arguments.workers // processes), arguments.executions)
 
 
-def job(kind: type[AnyModel], text: str) -> AnyModel:
-    """The spec as a typed job.
+def job(kind: type[AnyModel], text: str, memory: str | None = None) -> AnyModel:
+    """The spec as a typed job, with ``memory`` (some settings of some sections) on top.
 
     Raises:
         ConfigError: it is not a spec of this kind.
         FileProblem: it names a file that cannot be read.
     """
+    from_file = not text.lstrip().startswith("{")
+    spec = read_json(Path(text)) if from_file else _json("--spec", text)
+    if memory is not None and isinstance(spec, dict):
+        for section, settings in _json("--memory", memory).items():
+            spec[section] = {**(spec.get(section) or {}), **settings}
+    return parse(kind, spec)
+
+
+def _json(argument: str, text: str) -> Any:
     import json
 
-    if not text.lstrip().startswith("{"):
-        return parse(kind, read_json(Path(text)))
     try:
-        return parse(kind, json.loads(text))
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"--spec: not JSON ({error})") from None
+        raise ConfigError(f"{argument}: not JSON ({error})") from None
 
 
 def identity(step: str, spec: Job, *inputs: Path) -> dict[str, Any]:
-    """What a resumable job is: its spec, its code and the checksums of its inputs.
+    """What a resumable job is: its spec less ``jobs.MEMORY``, its code, its inputs' checksums.
 
     An input folder counts by all its files but the record of how it came to be, a name on the Hub
     by the name; among the inputs are the local files that its problems are read from.
@@ -114,7 +124,7 @@ def identity(step: str, spec: Job, *inputs: Path) -> dict[str, Any]:
         digests.append([sha256(part) if part.is_file() else str(part) for part in parts])
     return {
         "step": step,
-        "spec": spec.model_dump(mode="json"),
+        "spec": spec.model_dump(mode="json", exclude=MEMORY),
         "code": code_hash(f"steps.{step}"),
         "inputs": digests,
     }

@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.path_argument(parser, "selection", "traces to learn from")
     cli.path_argument(parser, "model", "folder of the model to write")
     cli.path_argument(parser, "snapshots", "folder of the models that are kept on the way")
+    cli.memory_argument(parser)
     cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect import files, provenance, seeds
     from selfcorrect.jobs import FinetuneJob
 
-    job = cli.job(FinetuneJob, arguments.spec)
+    job = cli.job(FinetuneJob, arguments.spec, arguments.memory)
     watch = provenance.Stopwatch()
 
     with cli.importing():

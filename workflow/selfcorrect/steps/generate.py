@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser, "given", "wrong attempts to repair (JSON lines), not the task's own", required=False
     )
     cli.path_argument(parser, "attempts", "trace file to write (Parquet)")
+    cli.memory_argument(parser)
     cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect import provenance, seeds
     from selfcorrect.jobs import Decode, GenerateJob
 
-    job = cli.job(GenerateJob, arguments.spec)
+    job = cli.job(GenerateJob, arguments.spec, arguments.memory)
     watch = provenance.Stopwatch()
 
     with cli.importing():

@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser, "offline", "the base model's traces, for offline first attempts", required=False
     )
     cli.workplace_arguments(parser)
+    cli.memory_argument(parser)
     cli.device_argument(parser)
     parser.add_argument(
         "--sharded", action="store_true", help="keep what is trained in parts on the processes"
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect import files, provenance, seeds
     from selfcorrect.jobs import ReinforceJob
 
-    job = cli.job(ReinforceJob, arguments.spec)
+    job = cli.job(ReinforceJob, arguments.spec, arguments.memory)
     watch = provenance.Stopwatch()
 
     with cli.importing():

@@ -13,6 +13,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--model", required=True, help="model to sample from")
     cli.path_argument(parser, "traces", "trace file to write (Parquet)")
+    cli.memory_argument(parser)
     cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect import provenance, seeds
     from selfcorrect.jobs import SampleJob
 
-    job = cli.job(SampleJob, arguments.spec)
+    job = cli.job(SampleJob, arguments.spec, arguments.memory)
     watch = provenance.Stopwatch()
 
     with cli.importing():

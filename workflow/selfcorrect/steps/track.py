@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.path_argument(parser, "snapshots", "folder of the models that were kept on the way")
     cli.path_argument(parser, "firsts", "attempts of the base model, whose first ones are given")
     cli.path_argument(parser, "attempts", "trace file to write (Parquet)")
+    cli.memory_argument(parser)
     cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect import provenance
     from selfcorrect.jobs import TrackJob
 
-    job = cli.job(TrackJob, arguments.spec)
+    job = cli.job(TrackJob, arguments.spec, arguments.memory)
     watch = provenance.Stopwatch()
 
     with cli.importing():

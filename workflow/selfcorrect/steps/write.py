@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="the writer")
     cli.path_argument(parser, "given", "file to write: wrong attempts (JSON lines)")
     cli.workplace_arguments(parser)
+    cli.memory_argument(parser)
     cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from selfcorrect.files import FileProblem
     from selfcorrect.jobs import WriteJob
 
-    job = cli.job(WriteJob, arguments.spec)
+    job = cli.job(WriteJob, arguments.spec, arguments.memory)
     watch = provenance.Stopwatch()
 
     from selfcorrect.lm import models
