@@ -369,7 +369,7 @@ def test_parts_that_lie_later_are_filled_up_to(tmp_path):
     """As when a damaged part was deleted."""
     with pytest.raises(KeyboardInterrupt):
         collected(tmp_path, Sampler(stop_at=3), at_a_time=1)
-    for part in (tmp_path / "parts").glob("*-greedy-0000001-*.parquet"):
+    for part in (tmp_path / "parts").glob("*-greedy/0000001-*.parquet"):
         part.unlink()
     sampler = Sampler()
     collected(tmp_path, sampler, at_a_time=3)
@@ -387,7 +387,7 @@ def test_parts_of_another_job_are_not_used(tmp_path):
 def test_a_damaged_part_is_named_and_made_anew_once_it_is_gone(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         collected(tmp_path, Sampler(stop_at=3))
-    part = max((tmp_path / "parts").glob("*-greedy-*.parquet"))
+    part = max((tmp_path / "parts").glob("*-greedy/*.parquet"))
     part.write_bytes(part.read_bytes()[:-8])
     with pytest.raises(FileProblem, match=f"^{part}: damaged"):
         collected(tmp_path, Sampler())

@@ -291,12 +291,13 @@ def test_a_prompt_longer_than_the_context_is_named(checkpoint, changes, use, key
 # --- in a run ---------------------------------------------------------------------------------
 
 
-def overlay(project: Path, checkpoint: Path, compute: dict) -> list[str]:
+def overlay(project: Path, checkpoint: Path, compute: dict, batch_size: int = 1000) -> list[str]:
     task = {
         "data": {"width": 2, "levels": [2], "train": 40, "validation": 5, "test": 5},
         "corpus": None,
         "model": {"path": str(checkpoint)},
         "sampling": {"problems": 12},
+        "generation": {"batch_size": batch_size},
         "evaluation": {"problems": 5, "many_turns_for": []},
     }
     content = {"results": "results/given", "compute": compute, "tasks": {"carry": task},
@@ -326,7 +327,7 @@ def test_a_run_that_cannot_fit_stops_before_anything_is_computed(checkpoint, tmp
 
     attempts = results / "carry/base/seed0/attempts.parquet"
     sampled = attempts.stat().st_mtime_ns
-    again = snakemake(project, *overlay(project, checkpoint, {"memory_mb": 1600}))
+    again = snakemake(project, *overlay(project, checkpoint, {"memory_mb": 1600}, batch_size=10))
     assert "rule plan_memory" in again.stdout + again.stderr
     assert "rule generate" not in again.stdout + again.stderr  # another plan reruns nothing
     assert attempts.stat().st_mtime_ns == sampled

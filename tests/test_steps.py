@@ -84,6 +84,8 @@ def test_settings_of_memory_may_stand_beside_a_spec(tmp_path):
         cli.job(ReinforceJob, rest)
     with pytest.raises(ConfigError, match=r"^--memory: not JSON"):
         cli.job(ReinforceJob, rest, "{")
+    with pytest.raises(ConfigError, match=r"^--memory: not about memory: rl\.alpha"):
+        cli.job(ReinforceJob, rest, '{"rl": {"alpha": 1.0}}')
     fewer = cli.job(ReinforceJob, whole.model_dump_json(), '{"rl": {"prompts_per_micro_batch": 1}}')
     assert fewer.rl == whole.rl.model_copy(update={"prompts_per_micro_batch": 1})
 
@@ -216,6 +218,25 @@ def test_a_job_is_another_with_any_other_file_of_a_model(tmp_path):
     changed = cli.identity("generate", job, tmp_path)
     (tmp_path / "model.bin").write_bytes(b"other")
     assert before != changed != cli.identity("generate", job, tmp_path) != before
+
+
+@pytest.mark.parametrize("kind", ["sample", "generate", "track", "finetune", "reinforce"])
+def test_a_job_is_the_same_with_other_settings_of_memory(kind):
+    node = {"finetune": "star_d", "track": "star_d", "reinforce": "score"}.get(kind, "base")
+    job = getattr(plan(), kind)("carry", node, 0)
+    other = {"batch_size": 3, "cache_mb": 3, "prompts_per_micro_batch": 1, "reference": "cpu",
+             "traces_per_micro_batch": 1, "gradient_checkpointing": True}  # fmt: skip
+    assert other.keys() == set().union(*MEMORY.values())
+    sections = {
+        name: section.model_copy(
+            update={key: other[key] for key in keys & type(section).model_fields.keys()}
+        )
+        for name, keys in MEMORY.items()
+        if (section := getattr(job, name, None)) is not None
+    }
+    changed = job.model_copy(update=sections)
+    assert changed != job
+    assert cli.identity(kind, changed) == cli.identity(kind, job)
 
 
 def test_a_job_is_another_with_other_problems_in_its_files(tmp_path):

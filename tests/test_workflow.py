@@ -18,6 +18,7 @@ import yaml
 
 from running import ROOT, copy_of_the_project, snakemake
 from selfcorrect import files
+from selfcorrect.jobs import MEMORY
 from selfcorrect.steps import front
 from selfcorrect.tracefile import read_table
 
@@ -313,6 +314,8 @@ def test_what_is_done_stays_done_with_other_settings_of_memory(finished):
         "rl": {"prompts_per_micro_batch": 2},
         "sft": {"traces_per_micro_batch": 2},
     }
+    keys = {key for section in changed.values() for key in section}
+    assert keys == set().union(*MEMORY.values())
     both = {"tasks": {"carry": changed, "precedence": changed}}
     assert planned(finished, *overlay(finished, "less", both)) <= REPORT
 

@@ -14,6 +14,8 @@ from selfcorrect.rollout import rollout
 from selfcorrect.spec import Generation
 from tiny import Toy, language_model, rl, torch_engine
 
+STOPPED = "stopped as told"
+
 
 def main(folder: Path) -> None:
     settings = json.loads((folder / "settings.json").read_text())
@@ -56,7 +58,7 @@ def main(folder: Path) -> None:
 
         def until(traces):
             if trainer.step == stop:
-                raise SystemExit(1)
+                raise SystemExit(STOPPED)
             return update(traces)
 
         trainer.update = until

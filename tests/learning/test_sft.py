@@ -284,6 +284,26 @@ def test_tuning_that_was_stopped_goes_on_in_the_same_bits(tmp_path, monkeypatch,
     assert same_weights(expected, weights(again))
 
 
+def test_tuning_that_was_stopped_goes_on_with_other_settings_of_memory(tmp_path, monkeypatch):
+    """Also past the end of an epoch, whose last batch has fewer traces than the others."""
+    settings, traces = sft(epochs=2, checkpoint_every=2), TRACES[:-2]
+    assert len(traces) % settings.batch_size == 2
+    whole = lm()
+    finetune(whole, traces, settings, adaptation(), 0, fresh(tmp_path))
+    work, step = fresh(tmp_path), SFTTrainer.training_step
+    with stopped(monkeypatch, after=2):
+        finetune(lm(), traces, settings, adaptation(), 0, work)
+    done = []
+    monkeypatch.setattr(
+        SFTTrainer, "training_step", lambda self, *a: done.append(1) or step(self, *a)
+    )
+    again, one_by_one = lm(), sft(epochs=2, checkpoint_every=2, traces_per_micro_batch=1)
+    finetune(again, traces, one_by_one, adaptation(gradient_checkpointing=True), 0, work)
+    assert len(done) == 2 + len(traces)
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(value, weights(again)[name], rtol=0, atol=2e-6)
+
+
 @pytest.mark.parametrize("left", ["nothing", "weights", "half a state"])
 @pytest.mark.parametrize("done", [0, 4])
 def test_a_checkpoint_half_written_is_not_gone_on_from(tmp_path, monkeypatch, done, left):

@@ -20,6 +20,7 @@ rule plan_memory:
         gpu=GPUS if COMPUTE.gpu_memory_gb is None else 0,
         mem_mb=1500,
     params:
+        # Not by spec_of: here the settings of memory are what matters.
         spec=lambda wildcards: PLAN.memory(wildcards.task).model_dump_json(),
         model=lambda wildcards: model_of(
             wildcards.task, "base", PLAN.config.run.seeds[0]

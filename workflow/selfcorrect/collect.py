@@ -1,7 +1,6 @@
 """Long sampling in parts: each part is kept as it is done, and not sampled again after a stop."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,33 +40,29 @@ def collect(
     with files.locked(work):
         key = files.digest(identity)
         parts = [
-            (one, part, work / f"{key}-{one.decoding}-{part.start:07d}-{part.stop:07d}.parquet")
-            for one in passes
-            for part in _parts(one, _done(work, f"{key}-{one.decoding}"))
+            (one, *part) for one in passes for part in _parts(one, work / f"{key}-{one.decoding}")
         ]
         progress = Progress(path.stem, len(parts))
-        for one, part, kept in parts:
-            if not kept.is_file():
-                traces = one.sample(one.problems[part.start : part.stop])
-                write_traces(kept, {one.decoding: traces})
+        for one, numbers, file in parts:
+            if not file.is_file():
+                traces = one.sample(one.problems[numbers.start : numbers.stop])
+                write_traces(file, {one.decoding: traces})
             progress.advance()
         progress.close()
-        write_table(path, pa.concat_tables([read_table(kept) for _, _, kept in parts]))
+        write_table(path, pa.concat_tables([read_table(file) for *_, file in parts]))
     files.remove(work)
 
 
-def _done(work: Path, name: str) -> dict[int, int]:
-    """Of parts that are there: after which problem each ends, by the one that it begins with."""
-    named = re.compile(re.escape(name) + r"-(\d+)-(\d+)\.parquet")
-    found = (named.fullmatch(path.name) for path in work.iterdir())
-    return {int(each[1]): int(each[2]) for each in found if each}
-
-
-def _parts(one: Pass, done: Mapping[int, int]) -> Iterator[range]:
-    """Problems in parts: as they are there, of whatever size, and what is between in new ones."""
+def _parts(one: Pass, folder: Path) -> Iterator[tuple[range, Path]]:
+    """Numbers of problems, each part with its file: as they are there, of whatever size, and what
+    lies between in new ones."""
+    names = (file.stem.split("-") for file in folder.glob("*.parquet"))
+    done = {int(begin): int(stop) for begin, stop in names}
     start, end = 0, len(one.problems)
     while start < end:
-        later = [begin for begin in done if begin > start]
-        stop = done.get(start) or min(start + one.at_a_time, end, *later)
-        yield range(start, stop)
+        if start in done:
+            stop = done[start]
+        else:
+            stop = min(start + one.at_a_time, end, *(begin for begin in done if begin > start))
+        yield range(start, stop), folder / f"{start:07d}-{stop:07d}.parquet"
         start = stop

@@ -1,4 +1,7 @@
-"""Job specs: what one job depends on and nothing else; a job whose spec changes is run again."""
+"""Job specs: what one job depends on and nothing else.
+
+A job whose spec changes is run again, but for its settings of memory.
+"""
 
 from typing import Literal
 
@@ -9,8 +12,9 @@ from selfcorrect.spec import RL, SFT, Count
 from selfcorrect.spec.kinds import Instruction, Transition
 from selfcorrect.validation import Strict
 
-# Settings of memory: how much is computed at a time, and where. What comes out is the same up to
-# rounding, so another value of them runs no finished job again and lets a stopped one go on.
+# How much is computed at a time, and where, by section and key. What comes out is the same up to
+# rounding (which may tip a token), so another value runs no finished job again, and a stopped one
+# goes on with it.
 MEMORY = {
     "loading": {"gradient_checkpointing", "reference"},
     "generation": {"batch_size", "cache_mb"},

@@ -1,8 +1,8 @@
 """Checkpoints that survive `kill -9`: written aside, renamed, checksummed, tied to their job.
 
 A training job keeps its state in a work folder beside its output. Killed at any moment and run
-again, it goes on from the last checkpoint. On the CPU, with as many processes as before, it ends in
-the same bits as if it had not been killed; on a GPU, or with another number, in nearly the same.
+again, it goes on from the last checkpoint. On the CPU, with as many processes and the settings of
+memory of before, it ends in the same bits as if it had not been killed; else in nearly the same.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _DIGEST_BYTES = 32
 class Workspace:
     """The work folder of one training job: its checkpoint and its log.
 
-    ``identity`` says what the job is (spec, code, inputs); a checkpoint of another identity is
+    ``identity`` says what the job is (``steps.cli.identity``); a checkpoint of another identity is
     left aside and overwritten.
     """
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfcorrect.codehash import code_hash
 from selfcorrect.files import FileProblem, read_json
-from selfcorrect.jobs import MEMORY, Job
+from selfcorrect.jobs import MEMORY, Job, WriteJob
 from selfcorrect.validation import AnyModel, ConfigError, parse
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 OUT_OF_MEMORY = (
-    "out of memory. Give the job more, or where it samples lower generation.batch_size (of vLLM "
-    "generation.cache_mb); where it trains, lower rl.prompts_per_micro_batch or "
-    "sft.traces_per_micro_batch, set model.gradient_checkpointing: true or model.reference: cpu, "
-    "or give RL more compute.processes. With any of these it goes on from where it stopped, and "
-    "what is finished is kept. model.lora takes less too, but trains everything anew"
+    "out of memory. Run it again with more, or where it samples with a lower generation.batch_size "
+    "(of vLLM generation.cache_mb); where it trains with a lower rl.prompts_per_micro_batch or "
+    "sft.traces_per_micro_batch (of methods.<name>, where that has its own) or "
+    "model.gradient_checkpointing: true; RL on GPUs with more compute.processes or, as a last "
+    "resort, model.reference: cpu. It then goes on from where it stopped, and what is finished is "
+    "kept. model.lora takes less too, but trains everything anew"
 )
 CUDA_OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
@@ -92,6 +93,8 @@ def job(kind: type[AnyModel], text: str, memory: str | None = None) -> AnyModel:
     spec = read_json(Path(text)) if from_file else _json("--spec", text)
     if memory is not None and isinstance(spec, dict):
         for section, settings in _json("--memory", memory).items():
+            if other := settings.keys() - MEMORY.get(section, set()):
+                raise ConfigError(f"--memory: not about memory: {section}.{', '.join(other)}")
             spec[section] = {**(spec.get(section) or {}), **settings}
     return parse(kind, spec)
 
@@ -105,7 +108,7 @@ def _json(argument: str, text: str) -> Any:
         raise ConfigError(f"{argument}: not JSON ({error})") from None
 
 
-def identity(step: str, spec: Job, *inputs: Path) -> dict[str, Any]:
+def identity(step: str, spec: Job | WriteJob, *inputs: Path) -> dict[str, Any]:
     """What a resumable job is: its spec less ``jobs.MEMORY``, its code, its inputs' checksums.
 
     An input folder counts by all its files but the record of how it came to be, a name on the Hub

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     lm = trainable(arguments.start, job.loading, arguments.device, seed)
     work = arguments.model.with_name("work")
     with files.locked(work):
-        # A checkpoint is of one job: of this spec, this code and these inputs.
+        # A checkpoint is of one job.
         identity = cli.identity("finetune", job, Path(arguments.start), arguments.selection)
         own = work / files.digest(identity)
         own.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from selfcorrect.steps import cli
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Sample greedily, grade, write what is an answer and not right."""
+    """Sample greedily, in parts; grade; write what is an answer and not right."""
     parser = cli.parser(__doc__)
     parser.add_argument("--model", required=True, help="the writer")
     cli.path_argument(parser, "given", "file to write: wrong attempts (JSON lines)")
@@ -18,32 +18,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.device_argument(parser)
     arguments = parser.parse_args(argv)
 
-    from selfcorrect import provenance
-    from selfcorrect.files import FileProblem
+    from pathlib import Path
+
+    from selfcorrect import files, provenance
     from selfcorrect.jobs import WriteJob
 
     job = cli.job(WriteJob, arguments.spec, arguments.memory)
     watch = provenance.Stopwatch()
 
+    from selfcorrect.collect import Pass, collect
     from selfcorrect.lm import models
     from selfcorrect.lm.engines import make_engine
-    from selfcorrect.progress import Progress
-    from selfcorrect.records import Problem
+    from selfcorrect.records import Problem, Trace
     from selfcorrect.rollout import rollout
     from selfcorrect.tasks import grade_traces, make_task
     from selfcorrect.tasks.given import is_wrong, write_given
+    from selfcorrect.tracefile import read_traces
 
     models.prepare_process(device=arguments.device)
     task = make_task(job.data, cli.workplace(arguments))
     writer = models.load(arguments.model, job.loading, arguments.device)
     engine = make_engine(writer, job.generation)
     problems = task.problems(job.split)
-    starts = range(0, len(problems), job.generation.batch_size)
-    progress = Progress("write", len(starts))
-    given: list[tuple[Problem, str]] = []
-    for start in starts:
-        part = problems[start : start + job.generation.batch_size]
-        traces = rollout(
+
+    def attempts(part: Sequence[Problem]) -> list[Trace]:
+        return rollout(
             engine,
             writer.chat,
             task,
@@ -55,13 +54,23 @@ def main(argv: Sequence[str] | None = None) -> None:
             temperature=0.0,
             seeds=[0] * len(part),  # greedy: nothing is drawn
         )
-        for trace, (grade,) in zip(traces, grade_traces(task, traces), strict=True):
-            if is_wrong(grade):
-                given.append((trace.problem, trace.attempts[0].text))
-        progress.advance()
-    progress.close()
+
+    written = arguments.given.with_suffix(".parquet")
+    collect(
+        written,
+        [Pass("greedy", problems, job.generation.batch_size, attempts)],
+        arguments.given.with_suffix(".parts"),
+        cli.identity("write", job, Path(arguments.model)),
+    )
+    traces = read_traces(written, {problem.id: problem for problem in problems})
+    given = [
+        (trace.problem, trace.attempts[0].text)
+        for trace, (grade,) in zip(traces, grade_traces(task, traces), strict=True)
+        if is_wrong(grade)
+    ]
+    files.remove(written)
     if not given:
-        raise FileProblem(
+        raise files.FileProblem(
             f"{arguments.given}: {arguments.model} answered none of {len(problems)} problems "
             "wrongly (an answer that was cut or cannot be read is no attempt to repair); name "
             "another evaluation.repairs.writer"
